@@ -1,0 +1,48 @@
+# Everything runs inside a virtual environment of the project's own; PYTHON names the interpreter that makes it.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Test workers: the suite is made for two cores.
+WORKERS ?= 2
+
+.PHONY: demo test setup lint types imports suite bench clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/provenote demo --output demo-output
+
+test: lint types imports suite
+
+setup: $(VENV)/.development
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[generator]"
+	touch $@
+
+$(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[generator,benchmarks,development]"
+	touch $@
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.development
+	$(BIN)/mypy
+
+imports: $(VENV)/.development
+	$(BIN)/lint-imports
+
+suite: $(VENV)/.development
+	$(BIN)/pytest -n $(WORKERS)
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.robustness --short
+	$(BIN)/python -m benchmarks.false_alarms --short
+	$(BIN)/python -m benchmarks.audibility --short
+	$(BIN)/python -m benchmarks.speed --short
+
+clean:
+	rm -rf $(VENV) demo-output benchmark-output
