@@ -1,1 +1,66 @@
-"""Placeholder."""
+"""The record: statements, envelopes, keys, Merkle tree, checkpoints, proofs, bundles, and their store."""
+
+from .checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from .commitment import Opening, commit
+from .envelope import Opened, open_envelope, sign_envelope
+from .errors import LedgerConflictError, LedgerError
+from .event import (
+    GENERATED,
+    KEY_ADDED,
+    KEYS_ASSET,
+    STAMPED,
+    Event,
+    Head,
+    Place,
+    build_event,
+    build_key_added,
+    open_event,
+)
+from .keyfile import load_secret, load_signing_key, save_secret, save_signing_key
+from .keys import PublicKey, SigningKey
+from .migration import upgrade
+from .note import format_vkey
+from .proof import check_proof
+from .sequencer import Draft, State
+from .statement import Statement, Subject, build_statement, parse_statement
+from .store import Receipt, Store
+
+__all__ = [
+    "GENERATED",
+    "KEYS_ASSET",
+    "KEY_ADDED",
+    "STAMPED",
+    "Checkpoint",
+    "Draft",
+    "Event",
+    "Head",
+    "LedgerConflictError",
+    "LedgerError",
+    "Opened",
+    "Opening",
+    "Place",
+    "PublicKey",
+    "Receipt",
+    "SigningKey",
+    "State",
+    "Statement",
+    "Store",
+    "Subject",
+    "build_event",
+    "build_key_added",
+    "build_statement",
+    "check_proof",
+    "commit",
+    "format_vkey",
+    "load_secret",
+    "load_signing_key",
+    "open_checkpoint",
+    "open_envelope",
+    "open_event",
+    "parse_statement",
+    "save_secret",
+    "save_signing_key",
+    "sign_checkpoint",
+    "sign_envelope",
+    "upgrade",
+]

@@ -1,0 +1,188 @@
+"""Custody events: what an entry says happened to an asset, and where in the asset's history it stands.
+
+Every predicate has a member `ledger`, so that a signature holds at one place only:
+
+    "ledger": {"asset": "track:7Q2XK", "n": 1, "origin": "provenote.example/log", "prev": "<leaf hash, hex>"}
+
+`origin` is the log, `n` counts the asset's events from 0, `prev` is the hex leaf hash of event n - 1 ("" for
+the first). The events so far:
+
+| predicate type | asset | rule |
+| --- | --- | --- |
+| .../generated/v1 | a track | the asset's first event |
+| .../stamped/v1 | a track | |
+| .../key-added/v1 | `keys` | signed by the key it adds and, save in the first entry, by one known before |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .canonical import check_hex, check_members
+from .envelope import open_envelope, parse_envelope
+from .errors import EventError, FormatError
+from .keys import PublicKey
+from .statement import Statement, Subject, build_statement, parse_statement
+
+PREDICATE_BASE = "https://provenote.example/"
+"""Stable prefix of the project's predicate types; a name, not an address."""
+GENERATED = PREDICATE_BASE + "generated/v1"
+STAMPED = PREDICATE_BASE + "stamped/v1"
+KEY_ADDED = PREDICATE_BASE + "key-added/v1"
+EVENT_TYPES = frozenset({GENERATED, STAMPED, KEY_ADDED})
+
+KEYS_ASSET = "keys"
+"""The asset whose history is the ledger's own list of signing keys."""
+_ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+MAX_N = 2**53 - 1
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last event of an asset: its count from 0 and its leaf hash (32 bytes)."""
+
+    n: int
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an event stands: the `ledger` member of its predicate; `prev` is b"" for a first event."""
+
+    origin: str
+    asset: str
+    n: int
+    prev: bytes
+
+    @classmethod
+    def after(cls, origin: str, asset: str, head: Head | None) -> Place:
+        """Return the place that follows an asset's head."""
+        return cls(origin, asset, head.n + 1, head.leaf_hash) if head else cls(origin, asset, 0, b"")
+
+    def member(self) -> dict[str, Any]:
+        """Return the JSON object that goes under `ledger` in a predicate."""
+        return {"asset": self.asset, "n": self.n, "origin": self.origin, "prev": self.prev.hex()}
+
+
+def build_event(
+    predicate_type: str, place: Place, subjects: list[Subject] | tuple[Subject, ...], facts: Mapping[str, Any]
+) -> bytes:
+    """Return the statement bytes of an event at its place; `facts` are the predicate's other members.
+
+    Raises
+    ------
+    FormatError : as `build_statement`; also an asset name beyond [A-Za-z0-9._:/-]
+    ValueError : the facts hold a member named `ledger`
+    """
+    if "ledger" in facts:
+        raise ValueError("the member 'ledger' is the event's place and cannot be among its facts")
+    check_asset(place.asset)
+    return build_statement(predicate_type, subjects, {**facts, "ledger": place.member()})
+
+
+def build_key_added(place: Place, public_key: PublicKey) -> bytes:
+    """Return the statement bytes that add a signing key to the ledger."""
+    subject = Subject("key", hashlib.sha256(public_key.raw).digest())
+    return build_event(KEY_ADDED, place, [subject], {"key": public_key.jwk()})
+
+
+@dataclass(frozen=True)
+class Event:
+    """An entry whose signatures and rules were checked."""
+
+    statement: Statement
+    place: Place
+    key_ids: tuple[str, ...]
+    added_key: PublicKey | None
+    """The key that this event adds to the ledger, if it is one of that kind."""
+
+
+def open_event(entry: bytes, known_keys: Mapping[str, PublicKey]) -> Event:
+    """Check an entry's form, signatures and event rules; whether its place is free is not seen from here.
+
+    Parameters
+    ----------
+    entry : the entry's exact bytes
+    known_keys : the keys that the ledger knew before this entry, by key id
+
+    Raises
+    ------
+    FormatError, SignatureError, WeakKeyError : as `open_envelope`, `parse_statement`, `parse_place`
+    EventError : as `check_event`
+    """
+    # The added key must be read before the signatures are checked: it is itself one of the signers. It gains
+    # nothing by that, as `check_event` also asks for the signature of a key known before.
+    statement = parse_statement(parse_envelope(entry).unverified_payload)
+    added_key = parse_added_key(statement) if statement.predicate_type == KEY_ADDED else None
+    opened = open_envelope(entry, [*known_keys.values(), *([added_key] if added_key else [])])
+    place = parse_place(statement)
+    check_event(statement, place, opened.key_ids, known_keys.keys())
+    return Event(statement, place, opened.key_ids, added_key)
+
+
+def parse_place(statement: Statement) -> Place:
+    """Return the place that a statement claims; FormatError when it has none or it is malformed."""
+    member = check_members(
+        statement.predicate.get("ledger"), {"asset", "n", "origin", "prev"}, "ledger member"
+    )
+    n, origin, prev = member["n"], member["origin"], member["prev"]
+    if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= MAX_N:
+        raise FormatError(f"ledger member: expected n from 0, got {n!r:.40}")
+    if not isinstance(origin, str) or not origin:
+        raise FormatError(f"ledger member: expected the log's origin, got {origin!r:.80}")
+    if (n == 0) != (prev == ""):
+        raise FormatError(
+            f"ledger member: expected prev empty for n 0 and only then, got n {n} prev {prev!r:.80}"
+        )
+    return Place(origin, check_asset(member["asset"]), n, check_hex(prev, "ledger prev") if n else b"")
+
+
+def parse_added_key(statement: Statement) -> PublicKey:
+    """Return the key that a key-added event adds; WeakKeyError when it must not be used."""
+    if statement.predicate_type != KEY_ADDED:
+        raise EventError(f"expected predicate type {KEY_ADDED}, got {statement.predicate_type}")
+    check_members(dict(statement.predicate), {"key", "ledger"}, "key-added predicate")
+    return PublicKey.from_jwk(statement.predicate["key"])
+
+
+def check_asset(asset: object) -> str:
+    """Return the asset's name if it is 1 to 128 characters of [A-Za-z0-9._:/-]; FormatError otherwise."""
+    if not isinstance(asset, str) or not _ASSET.fullmatch(asset):
+        raise FormatError(f"asset: expected 1 to 128 of A-Z a-z 0-9 . _ : / -, got {asset!r:.80}")
+    return asset
+
+
+def check_event(
+    statement: Statement, place: Place, key_ids: Collection[str], known_key_ids: Collection[str]
+) -> None:
+    """Check the rules of an event type.
+
+    Parameters
+    ----------
+    statement, place : a statement whose signatures were verified, and its parsed place
+    key_ids : the keys that signed it
+    known_key_ids : the keys that the ledger knew before it
+
+    Raises
+    ------
+    EventError : a type that the ledger does not know, or a rule of the module's table is broken
+    """
+    kind = statement.predicate_type
+    if kind not in EVENT_TYPES:
+        raise EventError(f"expected an event type of {sorted(EVENT_TYPES)}, got {kind!r:.120}")
+    if (kind == KEY_ADDED) != (place.asset == KEYS_ASSET):
+        raise EventError(f"expected key-added events under the asset {KEYS_ASSET!r} alone, got {kind} there")
+    if kind == GENERATED and place.n != 0:
+        raise EventError(f"expected 'generated' as an asset's first event, got it as event {place.n}")
+    if kind == KEY_ADDED:
+        added = parse_added_key(statement).key_id
+        if added in known_key_ids:
+            raise EventError(f"expected a key that is new to the ledger, got {added}")
+        if added not in key_ids:
+            raise EventError(f"expected the added key {added} to sign its own entry")
+        if known_key_ids and not set(key_ids) & set(known_key_ids):
+            raise EventError(f"expected a known key to sign the entry that adds key {added}")

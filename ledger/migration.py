@@ -1,0 +1,103 @@
+"""Schema versions of the database, through alembic, without an ini file.
+
+The scripts are in the project's `alembic/` folder, which has no `__init__.py`: one would hide the library of
+that name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlalchemy
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+
+from alembic import command
+
+from .database import database_path, open_engine, sync_folder, translate_errors
+from .errors import SchemaError
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Create the database where there is none, and bring it to `revision`, durably.
+
+    Raises
+    ------
+    SchemaError : the database is newer than this program
+    StorageError : as `open_engine`
+    """
+    _run(url, "upgrade", revision, create=True)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database back to `revision` (`base`: no tables at all), losing what the newer tables held."""
+    _run(url, "downgrade", revision, create=False)
+
+
+def read_revision(connection: sqlalchemy.Connection) -> str | None:
+    """Return the revision that a database says it has, or None for none."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision() -> str:
+    """Return the newest revision of this program."""
+    head = _open_scripts().get_current_head()
+    assert head is not None
+    return head
+
+
+def check_revision(connection: sqlalchemy.Connection) -> None:
+    """Raise SchemaError unless the database has exactly this program's newest revision."""
+    found, head = read_revision(connection), head_revision()
+    if found == head:
+        return
+    if found is None:
+        raise SchemaError(f"expected a ledger of schema {head}, got a database without schema version")
+    if found in {script.revision for script in _open_scripts().walk_revisions()}:
+        raise SchemaError(f"expected schema {head}, got the older {found}: upgrade the database first")
+    raise SchemaError(f"expected schema {head}, got {found!r}: made by a newer version of this program")
+
+
+def _run(url: str, direction: str, revision: str, *, create: bool) -> None:
+    engine = open_engine(url, create=create)
+    path = database_path(url)
+    try:
+        # IMMEDIATE: two programs that start at once migrate one after the other.
+        with (
+            translate_errors(path),
+            engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+            _translate_alembic(),
+        ):
+            getattr(command, direction)(_configure(connection), revision)
+        sync_folder(path.parent)
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def _translate_alembic() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise SchemaError(f"cannot migrate: {error}; made by a newer version of this program?") from error
+
+
+def _configure(connection: sqlalchemy.Connection | None = None) -> Config:
+    if not (SCRIPTS / "env.py").is_file():
+        raise SchemaError(
+            f"{SCRIPTS}: the migration scripts are missing; install the project from its folder"
+        )
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _open_scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_configure())

@@ -1,0 +1,171 @@
+"""Signed notes (c2sp.org/signed-note): text that several keys may sign, checkpoints among it.
+
+    This is an example message.
+
+    — example.com/foo
+    Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=
+
+A signature line is an em dash, the key's name and base64(key hash || signature), with
+key hash = SHA-256(name || 0x0A || type || public key)[:4] and type 0x01 for Ed25519. A verifier key is
+written `name+hex(key hash)+base64(type || public key)`. Unknown keys are ignored, a known key that fails
+refuses the whole note.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .encoding import decode_base64, encode_base64
+from .errors import FormatError, UnknownKeyError
+from .keys import PublicKey, SigningKey
+
+ED25519_TYPE = b"\x01"
+MAX_NOTE_BYTES = 1_000_000
+MAX_SIGNATURES = 100
+"""The specification asks for at least 16; 100 is the limit of golang.org/x/mod."""
+
+
+@dataclass(frozen=True)
+class VerifierKey:
+    """A public key under the name that its notes carry."""
+
+    name: str
+    public_key: PublicKey
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+
+    @property
+    def key_hash(self) -> bytes:
+        """The 4 bytes by which a signature line names its key."""
+        material = self.name.encode("utf-8") + b"\n" + ED25519_TYPE + self.public_key.raw
+        return hashlib.sha256(material).digest()[:4]
+
+
+@dataclass(frozen=True)
+class NoteSignature:
+    """One signature line: the key's name, its 4-byte hash and the signature."""
+
+    name: str
+    key_hash: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class Note:
+    """An opened note: its text, the verified signatures, and those by keys that were not asked about."""
+
+    text: str
+    signatures: tuple[NoteSignature, ...]
+    unverified_signatures: tuple[NoteSignature, ...]
+
+
+def format_vkey(name: str, public_key: PublicKey) -> str:
+    """Return the one-line text of a verifier key."""
+    verifier = VerifierKey(name, public_key)
+    return f"{name}+{verifier.key_hash.hex()}+{encode_base64(ED25519_TYPE + public_key.raw)}"
+
+
+def parse_vkey(vkey: str) -> VerifierKey:
+    """Parse a verifier key; FormatError for another type, hash or spelling, WeakKeyError for a weak key."""
+    parts = vkey.split("+", 2)
+    if len(parts) != 3:
+        raise FormatError(f"verifier key: expected name+hash+key, got {vkey!r:.120}")
+    name, _, encoded = parts
+    material = decode_base64(encoded, "verifier key")
+    if material[:1] != ED25519_TYPE or len(material) != 33:
+        raise FormatError(
+            f"verifier key {name!r:.80}: expected type 0x01 and 32 bytes, got 0x{material[:1].hex()} and "
+            f"{max(len(material) - 1, 0)}"
+        )
+    verifier = VerifierKey(name, PublicKey(material[1:]))
+    if format_vkey(name, verifier.public_key) != vkey:
+        raise FormatError(
+            f"verifier key {name!r:.80}: expected hash {verifier.key_hash.hex()}, got {parts[1]!r:.20}"
+        )
+    return verifier
+
+
+def sign_note(text: str, name: str, signing_key: SigningKey) -> bytes:
+    """Return the note with one signature; FormatError when the text cannot be a note's."""
+    _check_text(text)
+    key_hash = VerifierKey(name, signing_key.public_key).key_hash
+    signature = signing_key.sign(text.encode("utf-8"))
+    return f"{text}\n— {name} {encode_base64(key_hash + signature)}\n".encode()
+
+
+def open_note(note: bytes, verifier_keys: Sequence[VerifierKey]) -> Note:
+    """Check a note against the known keys.
+
+    Raises
+    ------
+    FormatError : not a note, or beyond the limits on size and signatures
+    BadSignatureError : a signature by a known key does not verify
+    UnknownKeyError : no signature by a known key
+    """
+    text, signatures = parse_note(note)
+    known = {(key.name, key.key_hash): key for key in verifier_keys}
+    verified: dict[tuple[str, bytes], NoteSignature] = {}
+    unverified = []
+    for item in signatures:
+        verifier = known.get((item.name, item.key_hash))
+        if verifier is None:
+            unverified.append(item)
+        elif (item.name, item.key_hash) not in verified:  # a repeated signature by one key counts once
+            verifier.public_key.check_signature(item.signature, text.encode("utf-8"))
+            verified[item.name, item.key_hash] = item
+    if not verified:
+        names = ", ".join(key.name for key in verifier_keys)
+        raise UnknownKeyError(f"note: expected a signature by {names}, got none", key_id=names)
+    return Note(text, tuple(verified.values()), tuple(unverified))
+
+
+def parse_note(note: bytes) -> tuple[str, tuple[NoteSignature, ...]]:
+    """Split a note into its text and signature lines, checking form only."""
+    if len(note) > MAX_NOTE_BYTES:
+        raise FormatError(f"note: expected at most {MAX_NOTE_BYTES} bytes, got {len(note)}")
+    try:
+        content = note.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("note: expected UTF-8") from error
+    body, separator, lines = content.rpartition("\n\n")
+    text = body + "\n"
+    if not separator or not lines.endswith("\n"):
+        raise FormatError("note: expected text, a blank line and signature lines that end in a newline")
+    _check_text(text)
+    _check_characters(lines)
+    listed = lines[:-1].split("\n")
+    if len(listed) > MAX_SIGNATURES:
+        raise FormatError(f"note: expected at most {MAX_SIGNATURES} signatures, got {len(listed)}")
+    return text, tuple(_parse_signature(line) for line in listed)
+
+
+def _parse_signature(line: str) -> NoteSignature:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—":
+        raise FormatError(f"note: expected '— name base64' as signature line, got {line!r:.120}")
+    _check_name(parts[1])
+    blob = decode_base64(parts[2], "note signature")
+    if len(blob) < 5:
+        raise FormatError(f"note: expected a signature after the 4-byte key hash, got {len(blob)} bytes")
+    return NoteSignature(parts[1], blob[:4], blob[4:])
+
+
+def _check_name(name: str) -> None:
+    if not name or "+" in name or re.search(r"\s", name):
+        raise FormatError(f"note: expected a key name without space or '+', got {name!r:.80}")
+    _check_characters(name)
+
+
+def _check_text(text: str) -> None:
+    if not text.endswith("\n") or text == "\n":
+        raise FormatError("note: expected a text that ends in a newline")
+    _check_characters(text)
+
+
+def _check_characters(text: str) -> None:
+    if any(character < " " and character != "\n" for character in text):
+        raise FormatError("note: expected no control character but newline")
