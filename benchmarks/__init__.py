@@ -1,1 +1,1 @@
-"""Measurements of the mark on real music; each module prints a table, writes JSON, and is run as `python -m benchmarks.NAME`."""
+"""Measurements of the mark on real music, each run as `python -m benchmarks.NAME`; see docs/benchmarks.md."""

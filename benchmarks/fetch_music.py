@@ -1,8 +1,9 @@
 """Fetch the benchmark music: `python -m benchmarks.fetch_music [--megabytes 120]`.
 
-Downloads Debian packages that carry freely licensed game music with `apt-get download` (no root needed, nothing is installed),
-unpacks them with `dpkg -x`, keeps the pieces of 40 s and more, and lists them with their split and the licence names of the package.
-Packages already in the list are left alone, so the command can be repeated after an interruption.
+Downloads Debian packages that carry freely licensed game music with `apt-get download` (no root needed,
+nothing is installed), unpacks them with `dpkg -x`, keeps the pieces of 40 s and more, and lists them with
+their split and the licence names of the package. Packages already in the list are left alone, so the command
+can be repeated after an interruption.
 """
 
 import argparse
@@ -19,9 +20,8 @@ from benchmarks.tools import BenchmarkError, decode, require, run
 MUSIC_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".flac", ".wav", ".xm", ".mod", ".s3m", ".it"}
 PROBE_RATE = 8000  # Hz: enough to tell a track's length and that it is not silent
 QUIETEST_RMS = 1e-4
-LEFT_OUT = re.compile(
-    r"guitar\.ogg$"
-)  # single stems of a rhythm game: mostly digital silence, not music as published
+# Single stems of a rhythm game: mostly digital silence, not music as published.
+LEFT_OUT = re.compile(r"guitar\.ogg$")
 
 
 def download(package: str, folder: Path) -> Path:
@@ -35,7 +35,7 @@ def download(package: str, folder: Path) -> Path:
 
 
 def read_licence(unpacked: Path, package: str) -> str:
-    """Read the licence names out of the package's machine-readable copyright file (DEP-5 `License:` fields)."""
+    """Read the licence names out of the package's copyright file (DEP-5 `License:` fields)."""
     path = unpacked / "usr" / "share" / "doc" / package / "copyright"
     text = path.read_text(errors="replace") if path.exists() else ""
     names = {name.strip() for name in re.findall(r"^License:[ \t]*(\S.*)$", text, re.MULTILINE)}
@@ -50,12 +50,12 @@ def measure_seconds(path: Path) -> float:
         return 0.0
     if not audio.size or float((audio**2).mean()) < QUIETEST_RMS**2:
         return 0.0
-    return audio.shape[1] / PROBE_RATE
+    return float(audio.shape[1] / PROBE_RATE)
 
 
 def unpack(deb: Path, package: str, cache: Path) -> list[Track]:
     """Unpack a package, move its music into the cache and describe each piece."""
-    tracks = []
+    tracks: list[Track] = []
     folder = cache / "music" / package
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         root = Path(temporary)
@@ -85,7 +85,7 @@ def unpack(deb: Path, package: str, cache: Path) -> list[Track]:
 
 
 def fetch(cache: Path, *, megabytes: float) -> list[Track]:
-    """Fetch packages, smallest first, until `megabytes` of downloads are reached; returns all tracks in the cache."""
+    """Fetch packages, smallest first, up to `megabytes` of downloads; returns all tracks in the cache."""
     require("apt-get", "dpkg", "ffmpeg")
     (cache / "packages").mkdir(parents=True, exist_ok=True)
     tracks = list_tracks(cache) if (cache / LIST_NAME).exists() else []
@@ -103,8 +103,8 @@ def fetch(cache: Path, *, megabytes: float) -> list[Track]:
             deb = ready[-1] if ready else download(package, cache / "packages")
         except BenchmarkError as error:
             raise BenchmarkError(
-                f"expected to download {package} with apt-get, got an error (no network, or no Debian or Ubuntu package "
-                f"lists? try `apt-get update`; {len(tracks)} tracks fetched before are kept): {error}"
+                f"expected to download {package} with apt-get, got an error (no network, or no package "
+                f"lists of Debian or Ubuntu? try `apt-get update`; {len(tracks)} tracks are kept): {error}"
             ) from error
         tracks += unpack(deb, package, cache)
         write_list(cache, tracks)

@@ -1,11 +1,13 @@
-"""The music that the benchmarks work on: which Debian packages it comes from, its three fixed splits, and decoding.
+"""The music that the benchmarks work on: the Debian packages it comes from, its three fixed splits, decoding.
 
 `python -m benchmarks.fetch_music` fills the cache folder and writes its list, `tracks.json`:
 
-    {"tracks": [{"name": "asc-music/frontiers.mp3", "package": "asc-music", "path": "music/asc-music/frontiers.mp3",
-                 "seconds": 275.5, "split": "dev", "licence": "GPL-2+", "sha256": "..."}, ...]}
+    {"tracks": [{"name": "asc-music/frontiers.mp3", "package": "asc-music",
+                 "path": "music/asc-music/frontiers.mp3", "seconds": 440.8, "split": "tune",
+                 "licence": "GPL-2+", "sha256": "..."}, ...]}
 
-Splits exist so that nobody tunes on what is reported: choose constants on `tune`, look at `dev` while working, report `test`.
+Splits exist so that nobody tunes on what is reported: choose constants on `tune`, look at `dev` while
+working, report `test`.
 """
 
 import hashlib
@@ -24,8 +26,8 @@ CHANNELS = 2
 SPLITS = ("tune", "dev", "test")
 MIN_TRACK_S = 40.0  # leaves room for a 30 s clip at a random offset, and leaves out sound effects
 
-# Music in Debian 12 (main), with download size in MB. Chosen for variety: orchestra, rock, ambient, electronic, chiptune, solo
-# instruments, General MIDI; lossy sources nearly all, as music on the net is.
+# Music in Debian 12 (main), with download size in MB. Chosen for variety: orchestra, rock, ambient,
+# electronic, chiptune, solo instruments, General MIDI; lossy sources nearly all, as music on the net is.
 PACKAGES: dict[str, int] = {
     "meritous-data": 1,
     "titanion-data": 5,
@@ -52,7 +54,7 @@ PACKAGES: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Track:
-    """One piece of music in the cache; `path` is relative to the cache folder, `licence` as the package states it."""
+    """One piece of music in the cache; `path` is relative to it, `licence` as the package states it."""
 
     name: str
     package: str
@@ -64,7 +66,7 @@ class Track:
 
 
 def split_of(file_name: str) -> str:
-    """Name the split of a track: a fixed third of all file names by SHA-256, so adding music moves no other track."""
+    """Name a track's split: a third of all file names by SHA-256, so adding music moves no other track."""
     return SPLITS[hashlib.sha256(b"provenote-benchmark-split:" + file_name.encode()).digest()[0] * 3 // 256]
 
 

@@ -1,4 +1,4 @@
-"""Calls of the command-line tools that the benchmarks lean on (ffmpeg, sox, rubberband), audio in and out as arrays.
+"""Calls of the command-line tools that the benchmarks lean on (ffmpeg, sox, rubberband), audio as arrays.
 
 Audio goes to a tool as 32-bit float, so that no step but the one under test quantises or clips it.
 """
@@ -78,8 +78,6 @@ def decode(
     """
     limits = ["-ss", f"{start_s:.6f}"] if start_s else []
     limits += ["-t", f"{seconds:.6f}"] if seconds else []
-    raw = run(
-        ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", path, *limits, "-map", "0:a:0"]
-        + ["-ac", str(channels), "-ar", str(sample_rate), "-f", "f32le", "-"]
-    )
+    shape = ["-map", "0:a:0", "-ac", str(channels), "-ar", str(sample_rate), "-f", "f32le", "-"]
+    raw = run(["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(path), *limits, *shape])
     return np.ascontiguousarray(np.frombuffer(raw, dtype="<f4").reshape(-1, channels).T)
