@@ -1,5 +1,7 @@
 """The record: statements, envelopes, keys, Merkle tree, checkpoints, proofs, bundles, and their store."""
 
+from .audit import Finding
+from .bundle import BundleReport, check_bundle, make_bundle
 from .checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from .commitment import Opening, commit
 from .envelope import Opened, open_envelope, sign_envelope
@@ -16,23 +18,28 @@ from .event import (
     build_key_added,
     open_event,
 )
+from .inspection import FsckReport, fsck
 from .keyfile import load_secret, load_signing_key, save_secret, save_signing_key
 from .keys import PublicKey, SigningKey
 from .migration import upgrade
 from .note import format_vkey
 from .proof import check_proof
+from .receipt import Receipt
 from .sequencer import Draft, State
 from .statement import Statement, Subject, build_statement, parse_statement
-from .store import Receipt, Store
+from .store import Store
 
 __all__ = [
     "GENERATED",
     "KEYS_ASSET",
     "KEY_ADDED",
     "STAMPED",
+    "BundleReport",
     "Checkpoint",
     "Draft",
     "Event",
+    "Finding",
+    "FsckReport",
     "Head",
     "LedgerConflictError",
     "LedgerError",
@@ -49,11 +56,14 @@ __all__ = [
     "build_event",
     "build_key_added",
     "build_statement",
+    "check_bundle",
     "check_proof",
     "commit",
     "format_vkey",
+    "fsck",
     "load_secret",
     "load_signing_key",
+    "make_bundle",
     "open_checkpoint",
     "open_envelope",
     "open_event",

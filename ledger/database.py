@@ -21,7 +21,7 @@ from sqlalchemy.engine import make_url
 from .errors import BusyError, CorruptError, DiskFullError, ReadOnlyError, SchemaError, StorageError
 
 BUSY_TIMEOUT_MS = 10_000
-"""How long SQLite itself waits for another connection; the ledger's writers queue before that, on a file lock."""
+"""How long SQLite itself waits for another connection; the ledger's writers queue before that, on a lock."""
 FIXED_SINCE = (3, 51, 3)
 FIXED_BACKPORTS = {(3, 44): 6, (3, 50): 7}
 

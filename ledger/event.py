@@ -149,6 +149,14 @@ def parse_added_key(statement: Statement) -> PublicKey:
     return PublicKey.from_jwk(statement.predicate["key"])
 
 
+def parse_commitments(statement: Statement) -> dict[str, bytes]:
+    """Return the commitments of a predicate by label: its member `commitments`, {label: 64 hex digits}."""
+    members = statement.predicate.get("commitments", {})
+    if not isinstance(members, dict):
+        raise FormatError(f"commitments: expected an object, got {type(members).__name__}")
+    return {label: check_hex(digest, f"commitment {label:.80}") for label, digest in members.items()}
+
+
 def check_asset(asset: object) -> str:
     """Return the asset's name if it is 1 to 128 characters of [A-Za-z0-9._:/-]; FormatError otherwise."""
     if not isinstance(asset, str) or not _ASSET.fullmatch(asset):
@@ -170,7 +178,9 @@ def check_event(
     Raises
     ------
     EventError : a type that the ledger does not know, or a rule of the module's table is broken
+    FormatError : malformed commitments
     """
+    parse_commitments(statement)
     kind = statement.predicate_type
     if kind not in EVENT_TYPES:
         raise EventError(f"expected an event type of {sorted(EVENT_TYPES)}, got {kind!r:.120}")

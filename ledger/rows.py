@@ -29,19 +29,23 @@ KEY = _table(KeyRow)
 
 
 def node_reader(connection: Connection) -> Reader:
-    """Return a reader of tree nodes: leaf hashes from the entries, the others from the node table."""
+    """Return a reader of tree nodes: leaf hashes from the entries, the others from the node table.
+
+    It reads each node once: nodes never change, and the proofs of one batch share most of theirs.
+    """
+    found: dict[Coordinate, bytes] = {}
 
     def read(coordinates: Sequence[Coordinate]) -> list[bytes]:
-        leaves = [position for level, position in coordinates if level == 0]
-        inner = [coordinate for coordinate in coordinates if coordinate[0] > 0]
-        found: dict[Coordinate, bytes] = {}
+        wanted = [coordinate for coordinate in coordinates if coordinate not in found]
+        leaves = [position for level, position in wanted if level == 0]
+        inner = [coordinate for coordinate in wanted if coordinate[0] > 0]
         if leaves:
             query = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(ENTRY.c.entry_index.in_(leaves))
             found.update({(0, index): leaf for index, leaf in connection.execute(query)})
         if inner:
             nodes = select(NODE).where(tuple_(NODE.c.level, NODE.c.position).in_(inner))
             found.update({(row.level, row.position): row.hash for row in connection.execute(nodes)})
-        missing = [coordinate for coordinate in coordinates if coordinate not in found]
+        missing = [coordinate for coordinate in wanted if coordinate not in found]
         if missing:
             level, position = missing[0]
             raise CorruptError(
@@ -59,3 +63,9 @@ def read_head(connection: Connection, asset: str) -> Head | None:
     )
     row = connection.execute(query).one_or_none()
     return Head(row.n, row.leaf_hash) if row else None
+
+
+def read_note(connection: Connection, size: int) -> bytes:
+    """Return the checkpoint note of a size, b"" where there is none."""
+    note: bytes | None = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size))
+    return note or b""

@@ -23,7 +23,7 @@ from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, 
 from .event import Event, Head, Place, open_event
 from .keys import PublicKey, SigningKey
 from .note import parse_vkey
-from .rows import CHECKPOINT, ENTRY, KEY, NODE, STATE, SUBJECT, node_reader, read_head
+from .rows import CHECKPOINT, ENTRY, KEY, NODE, STATE, SUBJECT, node_reader, read_head, read_note
 
 
 @dataclass(frozen=True)
@@ -250,12 +250,6 @@ def _check_written(sequencer: Sequencer) -> None:
         raise CorruptError("chain read back does not end in the state row's link")
     _compare_rows(connection, sequencer, SUBJECT)
     _compare_rows(connection, sequencer, KEY)
-
-
-def read_note(connection: Connection, size: int) -> bytes:
-    """Return the checkpoint note of a size, b"" where there is none."""
-    note: bytes | None = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size))
-    return note or b""
 
 
 def _compare_rows(connection: Connection, sequencer: Sequencer, table: sqlalchemy.Table) -> None:

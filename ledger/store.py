@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import sqlalchemy
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from . import merkle
 from .chain import start_chain
@@ -37,8 +36,8 @@ from .keys import PublicKey, SigningKey
 from .lock import hold_writer_lock
 from .migration import check_revision
 from .note import format_vkey
-from .proof import TlogProof, format_proof
-from .rows import CHECKPOINT, ENTRY, STATE, SUBJECT, node_reader, read_head
+from .receipt import Receipt, read_receipt
+from .rows import CHECKPOINT, ENTRY, STATE, SUBJECT, node_reader, read_head, read_note
 from .sequencer import (
     Draft,
     Sequencer,
@@ -46,25 +45,10 @@ from .sequencer import (
     read_back,
     read_edge,
     read_known_keys,
-    read_note,
     read_state,
 )
 
 LOCK_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """Proof that an entry is in the log: index, leaf hash, signed checkpoint, and the path between them."""
-
-    index: int
-    leaf_hash: bytes
-    checkpoint: bytes
-    proof: tuple[bytes, ...]
-
-    def text(self) -> bytes:
-        """Return the receipt as a C2SP tlog-proof file."""
-        return format_proof(TlogProof(self.index, self.proof, self.checkpoint))
 
 
 class Store:
@@ -177,7 +161,8 @@ class Store:
                 if sequencer.new_indexes:
                     sequencer.write(log_signing_key)
                     read_back(sequencer)
-                receipts = [_read_receipt(connection, index) for index in indexes]
+                read = node_reader(connection)
+                receipts = [read_receipt(connection, read, index) for index in indexes]
                 self._commit(connection)
                 return receipts
         except StorageError:
@@ -258,10 +243,11 @@ class Store:
         """
         with self._read() as connection:
             current = self._read_state(connection).size
-            return _read_receipt(connection, index, current if size is None else size)
+            read = node_reader(connection)
+            return read_receipt(connection, read, index, current if size is None else size)
 
     def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """Return the audit path of an entry in the tree of `size`; NotFoundError unless index < size <= now."""
+        """Return an entry's audit path in the tree of `size`; NotFoundError unless index < size <= now."""
         with self._read() as connection:
             self._check_size(connection, size)
             if not 0 <= index < size:
@@ -336,14 +322,3 @@ class Store:
             ):  # an error of the disk: the log may or may not hold the transaction
                 raise OutcomeUnknownError(f"the commit failed: {described}") from error
             raise described from error
-
-
-def _read_receipt(connection: Connection, index: int, size: int | None = None) -> Receipt:
-    """Return the receipt under a checkpoint size, by default the first one that covers the entry."""
-    if size is None:
-        size = connection.scalar(select(func.min(CHECKPOINT.c.size)).where(CHECKPOINT.c.size > index))
-    leaf = connection.scalar(select(ENTRY.c.leaf_hash).where(ENTRY.c.entry_index == index))
-    note = read_note(connection, size) if size is not None else b""
-    if size is None or leaf is None or not note or index >= size:
-        raise NotFoundError(f"the ledger has no entry {index} under a checkpoint of size {size}")
-    return Receipt(index, leaf, note, merkle.inclusion_proof(node_reader(connection), index, size))

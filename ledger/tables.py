@@ -100,8 +100,8 @@ APPEND_ONLY = {
     "ledger_subject": "entry_index = NEW.entry_index AND name = NEW.name",
     "ledger_key": "key_id = NEW.key_id",
 }
-"""Append-only tables, each with what makes a row the same as one there: INSERT OR REPLACE would delete that row
-without firing a DELETE trigger, so such an insert is stopped as well."""
+"""Append-only tables, each with what makes a row the same as one there: INSERT OR REPLACE would delete that
+row without firing a DELETE trigger, so such an insert is stopped as well."""
 
 
 def build_triggers() -> dict[str, str]:
