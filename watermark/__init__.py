@@ -1,1 +1,21 @@
-"""Placeholder."""
+"""The signal core: keyed watermarks in audio arrays. Pure: no files, no clock, no environment."""
+
+from .detection import Alignment, Detection, Detector, SegmentEvidence, detect
+from .embedding import Embedder, embed
+from .errors import AudioError, WatermarkError
+from .profile import PROFILE, PROFILES, Profile
+
+__all__ = [
+    "PROFILE",
+    "PROFILES",
+    "Alignment",
+    "AudioError",
+    "Detection",
+    "Detector",
+    "Embedder",
+    "Profile",
+    "SegmentEvidence",
+    "WatermarkError",
+    "detect",
+    "embed",
+]

@@ -1,0 +1,261 @@
+"""Writing a mark: small gains on the cells of the spectrogram, more where the host speaks against the chip.
+
+The signal is analysed in overlapping frames; each frame's spectrum is multiplied by real gains, one per
+cell, the same for all channels, and the *change* is overlapped and added to the untouched signal, so that
+gains of 1 give back the very samples. A cell's gain follows the host (informed embedding; improved spread
+spectrum, Malvar and Florencio 2003, here as a hinge): none where the whitened host already agrees with the
+chip by `target_deviation`, and up to `gain_limit_db` where it does not.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+from .audio import check_block, check_format
+from .layout import codeword_of, first_column_of, layout_of
+from .profile import PROFILE, Profile
+from .spectrogram import (
+    DB_PER_LOG_POWER,
+    band_edges_hz,
+    band_levels,
+    cumulative_log_power,
+    frame_grid,
+    frame_power,
+    hann,
+)
+from .whitening import DEVIATION_FRAMES, TIME_FRAMES, whiten
+
+FloatArray = npt.NDArray[np.float32]
+
+# Columns marked at a time, and frames of context on either side that whitening looks at.
+CHUNK_COLUMNS = 128
+CONTEXT_FRAMES = TIME_FRAMES + DEVIATION_FRAMES
+# Half width of the span in which the change is turned down around a sample that it would drive over full
+# scale.
+PEAK_GUARD_SAMPLES = 256
+
+
+def embed(
+    audio: FloatArray, *, sample_rate: int, watermark_key: bytes, payload: bytes, profile: Profile = PROFILE
+) -> FloatArray:
+    """Return `audio` with a mark in it.
+
+    Parameters
+    ----------
+    audio : float32, shape (channels, samples), in [-1, 1]
+    sample_rate : int
+        Hz, 8,000 to 192,000.
+    watermark_key : bytes of 32
+    payload : bytes of 8
+
+    Returns
+    -------
+    float32, the shape of `audio`
+
+    Raises
+    ------
+    AudioError
+        The audio cannot be worked on.
+    """
+    channels = audio.shape[0] if isinstance(audio, np.ndarray) and audio.ndim == 2 else 1
+    embedder = Embedder(
+        sample_rate=sample_rate,
+        channels=channels,
+        watermark_key=watermark_key,
+        payload=payload,
+        profile=profile,
+    )
+    return np.concatenate([embedder.push(audio), embedder.finish()], axis=1)
+
+
+class Embedder:
+    """Marks a signal that comes in blocks; what comes out does not depend on how it was cut.
+
+    Holds about 10 s of audio at a time. `push` returns the samples that are final so far, `finish` the
+    others: together as many as went in.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        channels: int,
+        watermark_key: bytes,
+        payload: bytes,
+        profile: Profile = PROFILE,
+    ) -> None:
+        check_format(sample_rate, channels)
+        if not isinstance(payload, bytes) or len(payload) * 8 != profile.payload_bits:
+            raise ValueError(f"expected a payload of {profile.payload_bits // 8} bytes")
+        self._profile = profile
+        self._channels = channels
+        self._grid = frame_grid(profile, sample_rate)
+        self._layout = layout_of(watermark_key, profile)
+        chips = self._layout.chips(codeword_of(payload, watermark_key, profile))
+        self._chips = np.roll(chips, -first_column_of(payload, watermark_key, profile), axis=0)
+        self._row_of_bin = self._rows_of_bins()
+        # Input from absolute sample _origin on, and the change to it gathered so far, of the same shape.
+        self._origin = 0
+        self._host = np.zeros((channels, 0), np.float32)
+        self._change = np.zeros((channels, 0), np.float32)
+        self._emitted = 0
+        self._chunk = 0
+        self._finished = False
+
+    def push(self, block: FloatArray) -> FloatArray:
+        """Take the next samples, float32 (channels, n); return those that are final, float32 (channels,
+        m).
+        """
+        if self._finished:
+            raise ValueError("the embedder is finished")
+        check_block(block, self._channels)
+        self._host = np.concatenate([self._host, block], axis=1)
+        self._change = np.pad(self._change, ((0, 0), (0, block.shape[1])))
+        done = []
+        while self._received() >= self._needed(self._chunk):
+            done.append(self._process(last=False))
+        return np.concatenate(done, axis=1) if done else np.zeros((self._channels, 0), np.float32)
+
+    def finish(self) -> FloatArray:
+        """Return the remaining samples, float32 (channels, m)."""
+        if self._finished:
+            raise ValueError("the embedder is finished")
+        done = [np.zeros((self._channels, 0), np.float32)]
+        frames = self._grid.frames(self._received())
+        while self._chunk * self._chunk_frames() < frames:
+            done.append(self._process(last=True))
+        done.append(self._emit(self._received()))
+        self._finished = True
+        return np.concatenate(done, axis=1)
+
+    def _chunk_frames(self) -> int:
+        return CHUNK_COLUMNS * self._profile.frames_per_column
+
+    def _received(self) -> int:
+        return self._origin + self._host.shape[1]
+
+    def _needed(self, chunk: int) -> int:
+        """Return how many samples must be in before `chunk` can be marked as if the whole signal were
+        known.
+        """
+        last_frame = (chunk + 1) * self._chunk_frames() + CONTEXT_FRAMES
+        return self._grid.centre(last_frame) + self._grid.window_samples
+
+    def _rows_of_bins(self) -> npt.NDArray[np.int64]:
+        """Return the row of cells of each bin, and the number of rows for a bin that is left alone."""
+        bins = self._grid.window_samples // 2 + 1
+        frequency_hz = np.arange(bins) * self._grid.sample_rate / self._grid.window_samples
+        octaves = np.log2(np.maximum(frequency_hz, 1.0) / self._profile.lowest_hz)
+        band = np.floor(octaves * self._profile.bands_per_octave).astype(np.int64)
+        rows = self._layout.row_bands
+        row = np.searchsorted(rows[:, 0], band, side="right") - 1
+        return np.where((band >= 0) & (band < self._profile.bands), row, len(rows))
+
+    def _process(self, *, last: bool) -> FloatArray:
+        """Mark the next chunk and return the samples that became final."""
+        first = self._chunk * self._chunk_frames()
+        stop = first + self._chunk_frames()
+        if last:
+            stop = min(stop, self._grid.frames(self._received()))
+        self._add_change(first, stop, self._gains_db(first, stop, last=last))
+        self._chunk += 1
+        # Later frames reach back half a window; the guard looks PEAK_GUARD_SAMPLES further on either side.
+        final = self._grid.centre(stop) - self._grid.window_samples // 2 - 2 * PEAK_GUARD_SAMPLES
+        return self._emit(max(final, self._emitted))
+
+    def _gains_db(self, first: int, stop: int, *, last: bool) -> FloatArray:
+        """Return the signed gain of every cell of the columns that frames `first` to `stop` touch, in dB."""
+        per_column = self._profile.frames_per_column
+        begin = max(0, first - CONTEXT_FRAMES)
+        end = stop + CONTEXT_FRAMES
+        if last:
+            end = min(end, self._grid.frames(self._received()))
+        power = frame_power(self._host, self._grid, begin, end - begin, self._origin)
+        edges_hz = band_edges_hz(self._profile, 0, 0.0)
+        levels = band_levels(cumulative_log_power(power), self._grid, edges_hz)
+        whitened, deviation = whiten(levels)
+        columns = -(-(stop - first) // per_column)
+        agreement = self._cell_means(whitened[first - begin :], columns)
+        spread_db = self._cell_means(deviation[first - begin :], columns) * DB_PER_LOG_POWER
+        first_column = first // per_column
+        column = (first_column + np.arange(columns)) % self._profile.period_columns
+        chips = self._chips[column]
+        wanted_db = (self._profile.target_deviation - agreement * chips) * spread_db
+        gains_db = np.clip(wanted_db, self._profile.gain_floor_db, self._profile.gain_limit_db)
+        return np.asarray(chips * gains_db, np.float32)
+
+    def _cell_means(self, values: FloatArray, columns: int) -> FloatArray:
+        """Return the mean of frame values (frames, bands) over each cell: (columns, rows)."""
+        per_column = self._profile.frames_per_column
+        frames = values[: columns * per_column]
+        missing = columns * per_column - frames.shape[0]
+        frames = np.pad(frames, ((0, missing), (0, 0)), mode="edge")
+        by_column = frames.reshape(columns, per_column, -1).mean(1)
+        rows = self._layout.row_bands
+        return np.asarray(
+            np.add.reduceat(by_column, rows[:, 0], axis=1) / np.diff(rows, axis=1)[:, 0], np.float32
+        )
+
+    def _add_change(self, first: int, stop: int, gains_db: FloatArray) -> None:
+        """Overlap and add what the gains change in frames `first` to `stop`."""
+        size = self._grid.window_samples
+        window = np.sqrt(hann(size))
+        hop = self._profile.column_s / self._profile.frames_per_column * self._grid.sample_rate
+        # The squared window, overlapped every `hop` samples, sums to its mean times the overlap.
+        scale = np.float32(hop / (size / 2))
+        untouched = np.zeros((gains_db.shape[0], 1), np.float32)
+        factors = (10.0 ** (np.concatenate([gains_db, untouched], axis=1) / 20) - 1).astype(np.float32)
+        factors = factors[:, self._row_of_bin] * scale  # (columns, bins)
+        starts = (
+            np.array([self._grid.centre(n) for n in range(first, stop)], np.int64) - size // 2 - self._origin
+        )
+        before = max(0, -int(starts[0]))
+        after = max(0, int(starts[-1]) + size - self._host.shape[1])
+        padded = np.pad(self._host, ((0, 0), (before, after)))
+        change = np.pad(self._change, ((0, 0), (before, after)))
+        column = np.arange(stop - first) // self._profile.frames_per_column
+        views = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
+        for channel in range(self._channels):
+            spectrum = fft.rfft(views[channel, starts + before] * window, axis=1)
+            pieces = fft.irfft(spectrum * factors[column], size, axis=1) * window
+            for start, piece in zip(starts + before, pieces, strict=True):
+                change[channel, start : start + size] += piece
+        self._change = change[:, before : change.shape[1] - after]
+
+    def _emit(self, until: int) -> FloatArray:
+        """Return the samples up to absolute sample `until` and forget what no later chunk needs."""
+        begin = max(self._origin, self._emitted - 2 * PEAK_GUARD_SAMPLES)
+        span = slice(
+            begin - self._origin, min(until + 2 * PEAK_GUARD_SAMPLES, self._received()) - self._origin
+        )
+        marked = guard_peaks(self._host[:, span], self._change[:, span])
+        out = marked[:, self._emitted - begin : until - begin]
+        self._emitted = until
+        next_frame = max(0, self._chunk * self._chunk_frames() - CONTEXT_FRAMES)
+        keep = min(self._grid.centre(next_frame) - self._grid.window_samples, until - 4 * PEAK_GUARD_SAMPLES)
+        drop = max(0, min(keep, self._received()) - self._origin)
+        self._host = self._host[:, drop:]
+        self._change = self._change[:, drop:]
+        self._origin += drop
+        return out
+
+
+def guard_peaks(host: FloatArray, change: FloatArray) -> FloatArray:
+    """Return host + change, with the change turned down around samples that it would drive over full scale.
+
+    A host that is itself over full scale is left as it is there. Both arrays are float32 (channels,
+    samples); the turning down is the same on all channels and smooth over PEAK_GUARD_SAMPLES.
+    """
+    limit = np.maximum(1.0, np.abs(host))
+    over = np.abs(host + change) > limit
+    if not over.any():
+        return host + change
+    room = np.where(over, np.maximum(limit - np.abs(host), 0) / np.maximum(np.abs(change), 1e-12), 1.0).min(
+        axis=0
+    )
+    lowest = minimum_filter1d(room, 2 * PEAK_GUARD_SAMPLES + 1, mode="nearest")
+    factor = np.minimum(
+        uniform_filter1d(lowest, PEAK_GUARD_SAMPLES + 1, mode="nearest"), lowest + (1 - over.max(axis=0))
+    )
+    return np.asarray(np.clip(host + change * factor, -limit, limit), np.float32)

@@ -1,0 +1,77 @@
+"""The frozen, versioned constants of a marking scheme.
+
+A stored mark names its profile; a detector reads every profile in `PROFILES`. Nothing here is ever changed
+once published: a better scheme is a new profile.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All constants of one scheme.
+
+    The plane of time and log frequency is cut into cells: `column_s` long, one or more bands wide. Each cell
+    carries one chip. `period_columns` columns make a block, which repeats without a gap.
+    """
+
+    name: str
+    # Time: one chip lasts a column; analysis frames come `frames_per_column` to a column.
+    column_s: float
+    frames_per_column: int
+    period_columns: int
+    window_s: float
+    # Log frequency: `bands_per_octave` bands from `lowest_hz`; `cell_bands[o]` bands to a cell in octave o,
+    # so that no cell is narrower than the window can resolve.
+    lowest_hz: float
+    bands_per_octave: int
+    cell_bands: tuple[int, ...]
+    # Share of cells that carry the synchronisation pattern; the others carry the codeword.
+    sync_share: float
+    payload_bits: int
+    check_bits: int
+    codeword_bits: int
+    list_size: int
+    # Embedding strength in dB of log magnitude: what a cell gets at least and at most.
+    gain_floor_db: float
+    gain_limit_db: float
+    # The whitened cell value (in its own deviations) that the embedder drives each chip towards.
+    target_deviation: float
+
+    @property
+    def bands(self) -> int:
+        """Number of bands."""
+        return self.bands_per_octave * len(self.cell_bands)
+
+    @property
+    def period_s(self) -> float:
+        """Length of a block in seconds."""
+        return self.period_columns * self.column_s
+
+    @property
+    def highest_hz(self) -> float:
+        """Upper edge of the highest band."""
+        return self.lowest_hz * float(2 ** len(self.cell_bands))
+
+
+PN1 = Profile(
+    name="pn1",
+    column_s=0.058,
+    frames_per_column=5,
+    period_columns=70,
+    window_s=0.0464,
+    lowest_hz=250.0,
+    bands_per_octave=36,
+    cell_bands=(6, 3, 1, 1, 1),
+    sync_share=0.2,
+    payload_bits=64,
+    check_bits=32,
+    codeword_bits=512,
+    list_size=32,
+    gain_floor_db=0.0,
+    gain_limit_db=1.0,
+    target_deviation=1.5,
+)
+
+PROFILE = PN1
+PROFILES = (PN1,)

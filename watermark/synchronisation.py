@@ -1,0 +1,252 @@
+"""Finding a mark's alignment: time scale, pitch shift and place in the block, from the synchronisation
+pattern.
+
+On the log-frequency plane a pitch shift is a translation and a tempo change a scaling of time. For each time
+scale the plane is read in quarter columns, folded over the length of a block, and correlated with the
+pattern by one two-dimensional FFT, which gives the statistic of every shift and every place at once (DESIGN:
+the search; the idea of reading scale off a log-frequency pattern is Xiang et al. 2014). The best few are
+then refined by reading the cells exactly.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from .layout import Layout
+from .profile import Profile
+from .spectrogram import FrameGrid, band_edges_hz, band_levels, cumulative_log_power
+from .whitening import clip, whiten
+
+DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
+
+# Bands of room on either side of the plane: +-14 of 36 to the octave is +-4.7 semitones.
+MARGIN_BANDS = 14
+# Reading steps to a column in the search.
+STEPS_PER_COLUMN = 4
+# Natural log of the time scales searched: 0.78 .. 1.28.
+LOG_SCALE_LIMIT = 0.247
+# A neighbouring scale may drift this much over the segment, in columns, from its middle to its ends.
+DRIFT_COLUMNS = 0.75
+# Candidates kept of each scale and of the search.
+PEAKS_PER_SCALE = 3
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the pattern lies in a segment.
+
+    `scale`: the segment's time axis runs this much faster than the marked signal's. `shift_bands`: its
+    frequencies lie this many bands higher. `start_frames`: where column 0 of a block begins, in frames from
+    the segment's beginning, modulo a block. `statistic`: the normalised correlation.
+    """
+
+    scale: float
+    shift_bands: float
+    start_frames: float
+    statistic: float
+
+
+class Segment:
+    """A stretch of signal prepared for reading: its log spectrum, and whitened planes made from it on
+    demand.
+    """
+
+    def __init__(self, power: FloatArray, grid: FrameGrid, profile: Profile) -> None:
+        self.frames = power.shape[0]
+        self.profile = profile
+        self._grid = grid
+        self._cumulative = cumulative_log_power(power)
+        self._planes: dict[float, DoubleArray] = {}
+
+    def plane(self, fraction_bands: float) -> DoubleArray:
+        """Return the running sum over time of the whitened plane whose bands are moved up by a fraction of
+        one.
+
+        float64 (frames + 1, bands + 2 * MARGIN_BANDS).
+        """
+        if fraction_bands not in self._planes:
+            edges_hz = band_edges_hz(self.profile, MARGIN_BANDS, fraction_bands)
+            plane = clip(whiten(band_levels(self._cumulative, self._grid, edges_hz))[0])
+            running = np.zeros((self.frames + 1, plane.shape[1]))
+            np.cumsum(plane, axis=0, out=running[1:])
+            if len(self._planes) >= 8:
+                self._planes.pop(next(iter(self._planes)))
+            self._planes[fraction_bands] = running
+        return self._planes[fraction_bands]
+
+
+def read_cells(segment: Segment, layout: Layout, placement: Placement) -> DoubleArray:
+    """Return the whitened values of the cells, summed over the blocks of the segment: (period_columns,
+    rows).
+    """
+    profile = segment.profile
+    whole = int(np.floor(placement.shift_bands))
+    plane = segment.plane(placement.shift_bands - whole)
+    first_band = MARGIN_BANDS + whole
+    bands = plane[:, first_band : first_band + profile.bands]
+    column_frames = profile.frames_per_column / placement.scale
+    before = int(np.ceil(placement.start_frames / column_frames))
+    after = int((segment.frames - placement.start_frames) / column_frames) + 1
+    column = np.arange(-before, after)
+    by_column = np.diff(
+        _between(
+            bands, placement.start_frames + np.arange(-before, after + 1, dtype=np.float64) * column_frames
+        ),
+        axis=0,
+    )
+    rows = layout.row_bands
+    cells = np.add.reduceat(by_column, rows[:, 0], axis=1) / (np.diff(rows, axis=1)[:, 0] * column_frames)
+    folded = np.zeros((profile.period_columns, len(rows)))
+    np.add.at(folded, column % profile.period_columns, cells)
+    return folded
+
+
+def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
+    """Return the normalised correlation of folded cells with the synchronisation chips (see
+    `false_alarm`).
+    """
+    values = cells[layout.sync_chips != 0]
+    energy = float((values * values).sum())
+    return float((layout.sync_chips * cells).sum() / np.sqrt(energy)) if energy > 0 else 0.0
+
+
+def scales_for(segment: Segment) -> DoubleArray:
+    """Return the time scales of the full search, spaced so that none drifts by more than DRIFT_COLUMNS."""
+    columns = segment.frames / segment.profile.frames_per_column
+    step = min(max(2 * DRIFT_COLUMNS / max(columns, 1.0), 0.003), 0.02)
+    count = int(np.ceil(LOG_SCALE_LIMIT / step))
+    return np.exp(np.arange(-count, count + 1, dtype=np.float64) * (LOG_SCALE_LIMIT / count))
+
+
+def search(
+    segment: Segment, layout: Layout, scales: Sequence[float] | DoubleArray, keep: int
+) -> list[Placement]:
+    """Return the `keep` best placements over `scales`, all shifts and all places, best first, unrefined."""
+    profile = segment.profile
+    steps = profile.period_columns * STEPS_PER_COLUMN
+    # Two planes, half a band apart, in one complex array.
+    plane = (segment.plane(0.0) + 1j * segment.plane(0.5)).astype(np.complex128)
+    pattern, pattern_norm = _pattern_spectrum(layout)
+    found: list[Placement] = []
+    for scale in scales:
+        step_frames = profile.frames_per_column / (STEPS_PER_COLUMN * float(scale))
+        count = int(segment.frames / step_frames)
+        position = np.arange(count + 1, dtype=np.float64) * step_frames
+        read = np.diff(_between(plane, position), axis=0).astype(np.complex64)
+        folded = np.zeros((steps, read.shape[1]), np.complex64)
+        for a in range(0, count, steps):
+            piece = read[a : a + steps]
+            folded[: piece.shape[0]] += piece
+        spectrum = fft.fft2(folded)
+        spectrum *= pattern
+        correlation = fft.ifft2(spectrum)[:, : 2 * MARGIN_BANDS + 1]
+        energy = float(np.sqrt((folded.real**2 + folded.imag**2).sum() / 2))
+        if energy == 0:
+            continue
+        # (steps, shifts, 2): the last axis is the half band
+        values = np.stack([correlation.real, correlation.imag], axis=-1) / np.float32(energy * pattern_norm)
+        found += _peaks(values, float(scale), step_frames)
+    found.sort(key=lambda placement: -placement.statistic)
+    return _distinct(found, profile, keep)
+
+
+def refine(segment: Segment, layout: Layout, placement: Placement) -> Placement:
+    """Return the placement moved to the best statistic near it, by coordinates, reading the cells exactly."""
+    profile = segment.profile
+    columns = segment.frames / profile.frames_per_column
+    best = replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
+    scale_step = min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.0015), 0.01)
+    start_step = profile.frames_per_column / (2 * STEPS_PER_COLUMN)
+    middle = segment.frames / 2
+    for shrink in (1.0, 0.5, 0.25):
+        for scale in best.scale * (1 + scale_step * shrink * np.array([-1.0, -0.5, 0.5, 1.0])):
+            # The middle of the segment stays where it is.
+            start = middle - (middle - best.start_frames) * best.scale / scale
+            best = _better(
+                segment, layout, best, replace(best, scale=float(scale), start_frames=float(start))
+            )
+        for move in start_step * shrink * np.array([-1.0, 1.0]):
+            best = _better(segment, layout, best, replace(best, start_frames=best.start_frames + float(move)))
+        for move in 0.25 * shrink * np.array([-1.0, 1.0]):
+            shift = float(np.clip(best.shift_bands + move, -MARGIN_BANDS, MARGIN_BANDS - 0.001))
+            best = _better(segment, layout, best, replace(best, shift_bands=shift))
+    period = profile.period_columns * profile.frames_per_column / best.scale
+    return replace(best, start_frames=best.start_frames % period)
+
+
+def _better(segment: Segment, layout: Layout, best: Placement, other: Placement) -> Placement:
+    statistic = sync_statistic(read_cells(segment, layout, other), layout)
+    return replace(other, statistic=statistic) if statistic > best.statistic else best
+
+
+def _between(running: npt.NDArray[np.inexact], position: npt.NDArray[np.floating]) -> npt.NDArray[np.inexact]:
+    """Return rows of a running sum at fractional positions, linearly between; held at both ends."""
+    position = np.clip(position, 0, running.shape[0] - 1)
+    index = np.minimum(position.astype(np.int64), running.shape[0] - 2)
+    fraction = (position - index)[:, None]
+    lower = running[index]
+    return np.asarray(lower + fraction * (running[index + 1] - lower))
+
+
+def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]:
+    """Return the conjugate spectrum of the pattern on the search's plane, and the pattern's norm."""
+    profile = layout.profile
+    bands = np.zeros((profile.period_columns, profile.bands + 2 * MARGIN_BANDS), np.float32)
+    for row, (first, stop) in enumerate(layout.row_bands):
+        bands[:, first:stop] = layout.sync_chips[:, row : row + 1] / (stop - first)
+    pattern = np.repeat(bands, STEPS_PER_COLUMN, axis=0)
+    norm = float(np.sqrt((pattern**2).sum() / pattern.size))
+    return np.conj(fft.fft2(pattern)).astype(np.complex64), norm
+
+
+def _peaks(values: npt.NDArray[np.floating], scale: float, step_frames: float) -> list[Placement]:
+    """Return the placements of the largest values, (steps, shifts, 2), that do not lie beside a larger
+    one.
+    """
+    order = np.argpartition(values.ravel(), -12)[-12:]
+    order = order[np.argsort(-values.ravel()[order])]
+    peaks: list[Placement] = []
+    for flat in order:
+        step, shift, half = np.unravel_index(flat, values.shape)
+        placement = Placement(
+            scale=scale,
+            shift_bands=float(shift) - MARGIN_BANDS + 0.5 * float(half),
+            start_frames=float(step) * step_frames,
+            statistic=float(values[step, shift, half]),
+        )
+        if all(
+            abs(p.shift_bands - placement.shift_bands) > 1
+            or abs(p.start_frames - placement.start_frames) > 2 * STEPS_PER_COLUMN * step_frames
+            for p in peaks
+        ):
+            peaks.append(placement)
+    return peaks[:PEAKS_PER_SCALE]
+
+
+def _distinct(found: list[Placement], profile: Profile, keep: int) -> list[Placement]:
+    """Return the first `keep` placements that are no near copy of one before them."""
+    distinct: list[Placement] = []
+    for placement in found:
+        near = any(
+            abs(np.log(p.scale / placement.scale)) < 0.012
+            and abs(p.shift_bands - placement.shift_bands) <= 1
+            and abs(p.start_frames - placement.start_frames) < 3 * profile.frames_per_column
+            for p in distinct
+        )
+        if not near:
+            distinct.append(placement)
+        if len(distinct) == keep:
+            break
+    return distinct
+
+
+def placements_searched(profile: Profile, scales: int, refined: int) -> int:
+    """Return how many placements a search over `scales` scales and the refinement of `refined` of them
+    tries.
+    """
+    steps = profile.period_columns * STEPS_PER_COLUMN
+    return scales * steps * 2 * (2 * MARGIN_BANDS + 1) + 30 * refined
