@@ -1,1 +1,30 @@
-"""Placeholder."""
+"""Prompt to music: a composer of tunes, an arranger, and a neural synthesiser, behind one engine interface.
+
+    engine = generator.open_engine("embedded")
+    result = engine.generate(generator.Request(prompt="slow waltz in D minor, piano", seconds=30.0, seed=7))
+    result.audio        # float32 (2, samples) at 44,100 Hz
+    result.abc, result.midi, result.score, result.model, result.understood
+
+torch is imported when an engine is opened, never by importing this package.
+"""
+
+from .engine import CopyCheck, Engine, EngineDescription, ModelIdentity, Request, Result, open_engine
+from .errors import Cancelled, GeneratorError, RequestError, WeightsError
+from .score import Note, Part, Score
+
+__all__ = [
+    "Cancelled",
+    "CopyCheck",
+    "Engine",
+    "EngineDescription",
+    "GeneratorError",
+    "ModelIdentity",
+    "Note",
+    "Part",
+    "Request",
+    "RequestError",
+    "Result",
+    "Score",
+    "WeightsError",
+    "open_engine",
+]
