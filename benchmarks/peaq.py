@@ -93,7 +93,7 @@ class Quality:
 
 
 def trim_silence(reference: Matrix, test: Matrix) -> tuple[Matrix, Matrix]:
-    """Cut both signals to the part from the first to the last sound of the reference; both (channels, samples)."""
+    """Cut both (channels, samples) to the part from the first to the last sound of the reference."""
     sums = np.stack([np.convolve(np.abs(row), np.ones(5), "valid") for row in reference]).max(axis=0)
     sounding = np.flatnonzero(sums > SOUND_LEVEL)
     if not sounding.size:
