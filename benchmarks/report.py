@@ -135,7 +135,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def show_progress(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
-    """Pass items on and tell on standard error, every few seconds, how many are done and what the rest takes."""
+    """Pass items on and tell on standard error, every few seconds, how many are done and what is left."""
     start = shown = time.monotonic()
     done = 0
     for done, item in enumerate(items, 1):

@@ -99,8 +99,8 @@ class Audiowmark:
             source, result = folder / "in.wav", folder / "out.wav"
             write_audio(source, audio, sample_rate=sample_rate)
             payload = derive(secret, "payload", 16).hex()
-            options = ["--key", self.write_key(folder, secret), "--strength", str(self.strength)]
-            run([self.program, "add", *options, "--quiet", source, result, payload])
+            options = ["--key", str(self.write_key(folder, secret)), "--strength", str(self.strength)]
+            run([self.program, "add", *options, "--quiet", str(source), str(result), payload])
             marked, _ = read_audio(result)
         if marked.shape != audio.shape:
             raise BenchmarkError(f"expected audiowmark to keep the shape {audio.shape}, got {marked.shape}")
