@@ -67,7 +67,7 @@ class Auditor:
     root_key_ids: frozenset[str] | None
     held_sizes: frozenset[int]
     chain_hash: bytes | None = None
-    frontier: list[bytes | None] = field(default_factory=list)
+    frontier: list[tuple[bytes | None, bytes | None]] = field(default_factory=list)
     heads: dict[str, Head] = field(default_factory=dict)
     known_keys: dict[str, PublicKey] = field(default_factory=dict)
     held_roots: dict[int, bytes | None] = field(default_factory=dict)
@@ -136,7 +136,7 @@ class Auditor:
 
     def fold(self) -> bytes | None:
         """Return the root over the entries so far, or None where one of them is missing."""
-        hashes = [item for item in self.frontier if item is not None]
+        hashes = [computed for computed, _ in self.frontier if computed is not None]
         return merkle.fold_hashes(hashes) if len(hashes) == len(self.frontier) else None
 
     def _note(self, index: int | None, code: str, message: str) -> None:
@@ -194,21 +194,24 @@ class Auditor:
             self.known_keys[added.key_id] = added
 
     def _extend_tree(self, index: int, leaf: bytes | None, nodes: dict[merkle.Coordinate, bytes]) -> None:
-        completed, level = leaf, 0
+        # Two values are carried for each subtree: computed from the leaves, which the checkpoints are held against, and
+        # stored, so that each stored node is judged by its stored children alone and a fault is not seen again above.
+        computed, stored = leaf, leaf
+        level = 0
         while index >> level & 1:
-            left, level = self.frontier.pop(), level + 1
+            left_computed, left_stored = self.frontier.pop()
+            level += 1
             position = index >> level
-            stored = nodes.get((level, position))
-            first = position << level
-            if stored is None:
-                self._note(first, "node-missing", f"tree node over entries {first} to {index} is missing")
-            if left is None or completed is None:
-                completed = stored  # cannot be computed again; the checkpoint will judge it
-                continue
-            completed = merkle.node_hash(left, completed)
-            if stored is not None and stored != completed:
-                self._note(first, "node-altered", f"tree node over entries {first} to {index} is altered")
-        self.frontier.append(completed)
+            node = nodes.get((level, position))
+            what = f"tree node over entries {position << level} to {index}"
+            if node is None:
+                self._note(index, "node-missing", f"{what} is missing")
+            elif left_stored and stored and node != merkle.node_hash(left_stored, stored):
+                self._note(index, "node-altered", f"{what} is not the hash of its children")
+            # Over a missing entry nothing can be computed; the stored node stands in, and the checkpoint judges it.
+            computed = merkle.node_hash(left_computed, computed) if left_computed and computed else node
+            stored = node or computed
+        self.frontier.append((computed, stored))
 
     def _check_subjects(self, index: int, event: Event | None, rows: list[Row[Any]]) -> None:
         if event is None:

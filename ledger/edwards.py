@@ -18,6 +18,21 @@ SQRT_MINUS_ONE = pow(2, (P - 1) // 4, P)
 Point = tuple[int, int, int, int]
 """Extended homogeneous coordinates (X, Y, Z, T): x = X/Z, y = Y/Z, x * y = T/Z."""
 
+SMALL_ORDER = frozenset(
+    bytes.fromhex(encoded)
+    for encoded in (
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    )
+)
+"""The canonical encodings of the eight points whose order divides 8."""
+
 IDENTITY: Point = (0, 1, 1, 0)
 
 
@@ -71,7 +86,7 @@ def is_identity(point: Point) -> bool:
 def check_public_key(encoded: bytes) -> None:
     """Raise WeakKeyError unless the bytes are a canonical point of order exactly L."""
     point = decode_point(encoded)
-    if is_identity(multiply_point(8, point)):
+    if encoded in SMALL_ORDER:
         raise WeakKeyError("expected a public key of the prime-order group, got a point of small order")
     if not is_identity(multiply_point(L, point)):
         raise WeakKeyError("expected a public key of the prime-order group, got one with a small-order part")

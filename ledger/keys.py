@@ -75,7 +75,14 @@ class PublicKey:
         return dict(_format_jwk(self.raw))
 
     def check_signature(self, signature: bytes, message: bytes) -> None:
-        """Raise BadSignatureError unless `signature` (64 bytes) is this key's signature of `message`."""
+        """Raise BadSignatureError unless `signature` (64 bytes) is this key's signature of `message`.
+
+        A signature whose R has small order is refused, as libsodium does: OpenSSL would take the one with R = 0.
+        """
+        if signature[:32] in edwards.SMALL_ORDER:
+            raise BadSignatureError(
+                f"signature by key {self.key_id} has an R of small order", key_id=self.key_id
+            )
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except InvalidSignature as error:
