@@ -1,0 +1,72 @@
+"""The command line: `provenote`.
+
+Exit codes (the table of `api.outcomes`): 0 good, 1 verified as bad, 2 usage or input, 3 environment, 130
+cancelled.
+"""
+
+import logging
+import signal
+import sys
+from types import FrameType
+
+import click
+import typer
+
+from . import cli_keys, cli_log, cli_mark, cli_service, cli_tracks
+from .console import errors, print_error
+from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, USAGE
+
+app = typer.Typer(
+    name="provenote",
+    help="Audio provenance: keyed watermarks, signed statements and a custody ledger.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cli_tracks.add_commands(app)
+cli_service.add_commands(app)
+app.add_typer(cli_keys.app, name="keys")
+app.add_typer(cli_log.log, name="log")
+app.add_typer(cli_log.bundle, name="bundle")
+app.add_typer(cli_mark.app, name="mark")
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit; the one place where errors become exit codes."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.exceptions.Abort:
+        errors.print("cancelled")
+        return CANCELLED
+    except KeyboardInterrupt:
+        errors.print("cancelled; nothing was registered")
+        return CANCELLED
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except BrokenPipeError:
+        # The reader of our output has gone; keep Python from complaining again when it flushes.
+        sys.stdout = None
+        return ENVIRONMENT
+    except EXPECTED as error:
+        return print_error(error, as_json="--json" in arguments)
+    except Exception:
+        # Not exit code 1, which Python would choose: that one means "verified as bad".
+        logger.exception("a fault in the program")
+        return ENVIRONMENT
+    return code if isinstance(code, int) else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

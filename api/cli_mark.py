@@ -1,0 +1,152 @@
+"""The bare mark, without a ledger: `provenote mark embed` and `provenote mark detect`.
+
+For measuring, and for other people's pipelines. A key file holds 64 hex digits and a newline
+(`provenote keys new watermark --file FILE`), or 32 raw bytes.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import watermark
+
+from .audiofile import AudioWriter
+from .cli_options import InputFile, JsonOption
+from .console import errors, output, print_json, show_progress
+from .decoding import DEFAULT_LIMITS, open_recording
+from .errors import LedgerFolderError, RefusedError
+from .keyring import WATERMARK_KEY_BYTES
+from .marking import MARK_BYTES, embed_blocks, examine
+
+app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)
+KeyOption = Annotated[
+    Path,
+    typer.Option("--key", exists=True, dir_okay=False, help="Watermark key: 64 hex digits, or 32 raw bytes."),
+]
+
+
+@app.command("embed")
+def embed_command(
+    source: Annotated[Path, InputFile],
+    destination: Annotated[Path, typer.Argument(help="New file: .flac or .wav.")],
+    key_file: KeyOption,
+    payload: Annotated[str, typer.Option(help="16 hex digits.")],
+    bits: Annotated[int, typer.Option(help="16 or 24; default: 16 for 16-bit sources, else 24.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace the destination if it exists.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a marked copy of an audio file; nothing is registered."""
+    mark = _parse_payload(payload)
+    container = destination.suffix.lower().removeprefix(".")
+    if container not in ("flac", "wav"):
+        raise typer.BadParameter(f"expected a name ending in .flac or .wav, got {destination.name!r}")
+    if bits not in (0, 16, 24):
+        raise typer.BadParameter(f"expected 16 or 24, got {bits}", param_hint="--bits")
+    if destination.exists() and not force:
+        raise RefusedError(f"{destination}: exists; --force replaces it")
+    # Written beside the destination and renamed: a failure leaves no half of a file, and the old one whole.
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    with open_recording(source, DEFAULT_LIMITS) as recording, show_progress(quiet=as_json) as progress:
+        shape = recording.format
+        depth = bits or (16 if shape.subtype == "PCM_16" else 24)
+        marked = embed_blocks(
+            recording.blocks(),
+            sample_rate=shape.sample_rate,
+            channels=shape.channels,
+            watermark_key=read_watermark_key(key_file),
+            payload=mark,
+        )
+        with AudioWriter(
+            temporary, container=container, sample_rate=shape.sample_rate, channels=shape.channels, bits=depth
+        ) as writer:
+            for block in marked:
+                writer.push(block)
+                progress("mark", min(1.0, writer.samples / max(1, shape.claimed_samples)))
+        temporary.replace(destination)
+    if recording.damage:
+        errors.print(f"warning: {source.name} is damaged: {recording.damage}")
+    if as_json:
+        print_json(
+            {
+                "file": str(destination),
+                "payload": mark.hex(),
+                "profile": watermark.PROFILE.name,
+                "samples": writer.samples,
+                "clipped_samples": writer.clipped,
+            }
+        )
+    else:
+        output.print(f"[green]✓[/green] {destination}: {writer.samples / shape.sample_rate:.1f} s marked")
+
+
+@app.command("detect")
+def detect_command(
+    source: Annotated[Path, InputFile], key_file: KeyOption, as_json: JsonOption = False
+) -> None:
+    """Look for a mark. Exit code 0 whether one is found or not."""
+    with show_progress(quiet=as_json) as progress:
+        found = examine(
+            source, limits=DEFAULT_LIMITS, watermark_keys=(read_watermark_key(key_file),), progress=progress
+        )
+    document = format_detection(found.detection)
+    if as_json:
+        print_json(document)
+    elif document["detected"]:
+        alignment = document["alignment"]
+        change = f"speed {alignment['speed']:.4f}, pitch {alignment['pitch_semitones']:+.2f} semitones"
+        output.print(f"{source.name}: mark {document['payload']}, {change}", markup=False)
+        output.print(f"  by chance with a probability of at most {document['false_alarm_probability']:.1e}")
+    else:
+        output.print(f"{source.name}: no mark of this key was found", markup=False)
+
+
+def format_detection(detection: watermark.Detection) -> dict[str, Any]:
+    """Return the JSON object that `mark detect --json` prints."""
+    alignment = detection.alignment if detection.detected else None
+    return {
+        "detected": detection.detected,
+        "payload": detection.payload.hex() if detection.detected and detection.payload is not None else None,
+        "false_alarm_probability": detection.false_alarm_probability,
+        "alignment": None
+        if alignment is None
+        else {
+            "offset_s": alignment.offset_s,
+            "speed": alignment.speed,
+            "pitch_semitones": alignment.pitch_semitones,
+        },
+    }
+
+
+def read_watermark_key(path: Path) -> bytes:
+    """Read a bare watermark key; unlike a ledger's own, it may be readable by others, with a warning."""
+    try:
+        content = path.read_bytes()
+        open_to_others = path.stat().st_mode & 0o077
+    except OSError as error:
+        raise LedgerFolderError(f"{path}: cannot be read: {error.strerror}") from error
+    if open_to_others:
+        errors.print(f"warning: {path} can be read by others (mode 0600 keeps the key secret)", markup=False)
+    if len(content) == WATERMARK_KEY_BYTES:
+        return content
+    try:
+        key = bytes.fromhex(content.decode("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != WATERMARK_KEY_BYTES:
+        # The content is not repeated: it may be a secret of another kind.
+        raise RefusedError(f"{path}: expected 64 hex digits or 32 raw bytes, got {len(content)} other bytes")
+    return key
+
+
+def _parse_payload(text: str) -> bytes:
+    try:
+        payload = bytes.fromhex(text)
+    except ValueError:
+        payload = b""
+    if len(text) != 2 * MARK_BYTES or len(payload) != MARK_BYTES:
+        raise typer.BadParameter(
+            f"expected {2 * MARK_BYTES} hex digits, got {text!r}", param_hint="--payload"
+        )
+    return payload

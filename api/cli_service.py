@@ -1,0 +1,60 @@
+"""Commands that run something longer: serve and demo."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .cli_options import HomeOption
+from .console import output
+from .errors import LedgerFolderError
+from .http.server import bind, build_server, hold_serving_lock
+from .installation import open_installation
+from .outcomes import BAD
+from .settings import read_settings
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("serve")(serve_command)
+    app.command("demo")(demo_command)
+
+
+def serve_command(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback have no TLS here.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 8750,
+    home: HomeOption = None,
+) -> None:
+    """Serve the HTTP interface until interrupted."""
+    settings = read_settings(home)
+    with hold_serving_lock(settings), bind(host, port) as sock:
+        open_installation(settings).close()  # say what is wrong before the server starts, not in its log
+        address = sock.getsockname()
+        output.print(f"serving {settings.home} on http://{host}:{address[1]}", markup=False)
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            output.print("  anybody who reaches this address can verify; the token travels without TLS")
+        server = build_server(settings)
+        server.run(sockets=[sock])
+        if not server.started:
+            raise LedgerFolderError(f"{settings.home}: the service could not start; its log says why")
+
+
+def demo_command(
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", help="New folder for everything the demo makes.")
+    ] = Path("demo-output"),
+    song: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Recording to stamp; default: a public-domain one is fetched."
+        ),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+) -> None:
+    """Tell the whole story on real audio. Exit code 1 if a verdict is not the expected one."""
+    from .demo import run_demo  # it pulls in an HTTP client and a resampler, which no other command needs
+
+    if not run_demo(folder, song=song, offline=offline):
+        raise typer.Exit(BAD)

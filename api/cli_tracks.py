@@ -1,0 +1,252 @@
+"""Commands about tracks: init, generate, stamp, verify."""
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+import generator
+
+from .cli_options import HomeOption, InputFile, JsonOption
+from .console import errors, output, print_json, show_progress
+from .engines import load_engine
+from .errors import RefusedError, WriteError
+from .installation import Installation, make_installation, open_installation
+from .issuing import Encoding, Issued, issue, stamp
+from .outcomes import BAD
+from .release import recover
+from .report import Report
+from .settings import read_settings
+from .verification import verify
+
+ContainerOption = Annotated[str, typer.Option("--format", help="flac or wav.")]
+BitsOption = Annotated[int, typer.Option("--bits", help="16 or 24 bits per sample.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Also copy the released files into this new folder.")
+]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    app.command("init")(init_command)
+    app.command("generate")(generate_command)
+    app.command("stamp")(stamp_command)
+    app.command("verify")(verify_command)
+
+
+def init_command(
+    home: HomeOption = None,
+    origin: Annotated[str | None, typer.Option(help="Name of the log, such as example.org/log.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a ledger: folder, keys, database, first entry."""
+    settings = read_settings(home)
+    public, token = make_installation(settings, origin=origin)
+    if as_json:
+        print_json(
+            {"home": str(settings.home), "origin": public.origin, "log_vkey": public.vkey, "api_token": token}
+        )
+        return
+    output.print(f"[green]✓[/green] ledger made in {settings.home}")
+    output.print(f"  origin      {public.origin}", markup=False)
+    output.print(f"  log key     {public.vkey}", markup=False)
+    output.print(f"  API token   {token}  (shown once: for issuing over HTTP)", markup=False)
+
+
+def generate_command(
+    prompt: Annotated[str, typer.Argument(help="What to play, such as: slow waltz in D minor, piano.")],
+    seconds: Annotated[float, typer.Option(help="Wished length.")] = 30.0,
+    seed: Annotated[int | None, typer.Option(help="Same prompt, seed and weights: same music.")] = None,
+    abc: Annotated[
+        Path | None, typer.Option("--abc", exists=True, dir_okay=False, help="Opening in ABC notation.")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: overrides what the prompt says.")
+    ] = None,
+    container: ContainerOption = "flac",
+    bits: BitsOption = 24,
+    output_folder: OutputOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate a track from a prompt; mark, sign and log it."""
+    request = generator.Request(
+        prompt=prompt,
+        seconds=seconds,
+        seed=secrets.randbelow(1 << 32) if seed is None else seed,
+        abc=None if abc is None else _read_text(abc),
+        parameters=_parse_parameters(parameter or []),
+    )
+    encoding = parse_encoding(container, bits)
+    with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
+        engine = load_engine()
+        issued = issue(installation, engine, request, encoding=encoding, progress=progress)
+    _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
+
+
+def stamp_command(
+    file: Annotated[Path, InputFile],
+    title: Annotated[
+        str | None, typer.Option(help="Title in the registry; default: the file's name.")
+    ] = None,
+    container: ContainerOption = "flac",
+    bits: BitsOption = 24,
+    output_folder: OutputOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mark, sign and log a recording; the file itself is not changed."""
+    encoding = parse_encoding(container, bits)
+    with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
+        issued = stamp(installation, file, title=title, encoding=encoding, progress=progress)
+    _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
+
+
+def verify_command(
+    file: Annotated[Path, InputFile],
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write the signed report (DSSE envelope) to this new file."),
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is known about a file. Exit code 0 for a track whose record holds, 1 otherwise."""
+    with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
+        report = verify(installation, file, progress=progress)
+    if report_file is not None:
+        try:
+            with report_file.open("xb") as stream:
+                stream.write(report.envelope)
+        except OSError as error:
+            raise WriteError(f"{report_file}: cannot be written: {error.strerror}") from error
+    if as_json:
+        print_json(report.document())
+    else:
+        print_report(report, file.name)
+    if not report.verdict.good:
+        raise typer.Exit(BAD)
+
+
+def parse_encoding(container: str, bits: int) -> Encoding:
+    """Check container and bit depth; a usage error otherwise."""
+    if container not in ("flac", "wav"):
+        raise typer.BadParameter(f"expected flac or wav, got {container!r}", param_hint="--format")
+    if bits not in (16, 24):
+        raise typer.BadParameter(f"expected 16 or 24, got {bits}", param_hint="--bits")
+    return Encoding(container, bits)
+
+
+def open_for_writing(home: Path | None) -> Installation:
+    """Open the ledger and put right what a crash may have left."""
+    installation = open_installation(read_settings(home))
+    recovery = recover(installation)
+    for track_id in recovery.finished:
+        errors.print(f"track {track_id} was logged when the program stopped: its release is finished now")
+    for track_id in recovery.removed:
+        errors.print(f"track {track_id} was never logged: its leftovers are removed")
+    return installation
+
+
+def print_report(report: Report, name: str) -> None:
+    """Print a report for people."""
+    predicate = report.predicate
+    colour = "green" if report.verdict.good else "red"
+    output.print(f"[bold {colour}]{report.verdict.code}[/bold {colour}]", end="  ")
+    output.print(f"{name}: {report.verdict.text}", markup=False)
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for axis, text in _describe_axes(predicate):
+        table.add_row(axis, text)
+    output.print(table)
+    for reason in predicate["reasons"]:
+        output.print(f"  - {reason['text']} ({reason['code']})", markup=False)
+
+
+def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
+    content, mark, history = predicate["content"], predicate["watermark"], predicate["ledger"]
+    rows = []
+    if predicate["track"] is not None:
+        track = predicate["track"]
+        rows.append(
+            ("track", f"{track['track_id']}, {track['origin']}, {track['milliseconds'] / 1000:.1f} s")
+        )
+    shape = (
+        f"{content['milliseconds'] / 1000:.1f} s, {content['sample_rate']} Hz, {content['channels']} channels"
+    )
+    rows.append(("content", f"{shape}, {content['container']}; matched: {content['matched'] or 'nothing'}"))
+    if mark["found"]:
+        change = f"speed {mark['speed_ppm'] / 1e4:.2f} %, pitch {mark['pitch_cents']:+d} cents"
+        rows.append(("watermark", f"found (by chance: at most {mark['false_alarm_at_most']}), {change}"))
+    else:
+        rows.append(("watermark", "not found"))
+    if history is not None:
+        if history["fault"] is None:
+            listed = ", ".join(
+                f"{item['event'].rsplit('/', 2)[-2]} #{item['index']}" for item in history["events"]
+            )
+            rows.append(("ledger", f"{listed}; proven in a log of {history['size']} entries"))
+        else:
+            index = history["fault"]["index"]
+            place = "" if index is None else f"entry {index}: "
+            rows.append(("ledger", f"BROKEN: {place}{history['fault']['message']}"))
+    if predicate["time"] is not None:
+        rows.append(("time", f"{predicate['time']['stated']} ({predicate['time']['rests_on']})"))
+    return rows
+
+
+def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: int | None = None) -> None:
+    files = sorted(path.name for path in issued.folder.iterdir())
+    if as_json:
+        document = {
+            "track_id": issued.track_id,
+            "folder": str(copied or issued.folder),
+            "audio": issued.audio.name,
+            "files": files,
+            "entry": issued.entry_index,
+            "leaf_hash": issued.leaf_hash.hex(),
+            "seconds": issued.seconds,
+            "clipped_samples": issued.clipped,
+        }
+        print_json(document if seed is None else {**document, "seed": seed})
+        return
+    output.print(
+        f"[green]✓[/green] track {issued.track_id}, entry {issued.entry_index}, {issued.seconds:.1f} s"
+    )
+    if seed is not None:
+        output.print(f"  seed {seed}", markup=False)
+    if issued.clipped:
+        output.print(f"  {issued.clipped} samples beyond full scale were clipped", markup=False)
+    output.print(f"  {copied or issued.folder}: {', '.join(files)}", markup=False)
+
+
+def _copy_out(issued: Issued, folder: Path | None) -> Path | None:
+    if folder is None:
+        return None
+    try:
+        shutil.copytree(issued.folder, folder)
+    except (OSError, shutil.Error) as error:
+        raise WriteError(
+            f"track {issued.track_id} is registered and in {issued.folder}, but cannot be copied to {folder}: {error}"
+        ) from error
+    return folder
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{path}: expected UTF-8 text: {error.reason}") from error
+
+
+def _parse_parameters(items: list[str]) -> dict[str, str]:
+    parameters = {}
+    for item in items:
+        name, separator, value = item.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"expected NAME=VALUE, got {json.dumps(item)}", param_hint="--set")
+        parameters[name] = value
+    return parameters

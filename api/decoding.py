@@ -1,0 +1,222 @@
+"""Bounded decoding of audio files from strangers.
+
+libsndfile reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and AIFF, in a child process of its own (`api/decoder.py`)
+that has little memory, little processor time and no right to write. This side passes the open file, counts
+what comes back, and refuses what is outside the limits:
+
+    with open_recording(path, DEFAULT_LIMITS) as recording:
+        for block in recording.blocks():        # float32 (channels, samples)
+            ...
+    recording.samples, recording.damage
+
+Codes of `AudioRefusedError`: empty, too-large, not-audio, channels, sample-rate, too-long, not-finite,
+no-samples, decoder-failed.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import AudioRefusedError, TooLargeError
+
+DECODER = Path(__file__).with_name("decoder.py")
+STALL_S = 60.0  # the child writes a block in milliseconds; this long without one is a hang
+HEADER_BYTES = 4096
+BLOCK_BYTES = 1 << 20
+EXIT_REFUSED, EXIT_DAMAGED = 4, 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is taken from strangers: sizes in bytes, durations in seconds, rates in Hz."""
+
+    max_bytes: int = 2 << 30
+    max_seconds: int = 2 * 3600
+    max_channels: int = 8
+    min_sample_rate: int = 8_000
+    max_sample_rate: int = 192_000
+    decode_cpu_s: int = 300
+    decode_memory_bytes: int = 1 << 30
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """What the file's header says; `claimed_samples` is per channel and not to be trusted."""
+
+    container: str
+    subtype: str
+    sample_rate: int
+    channels: int
+    claimed_samples: int
+
+
+class Recording:
+    """An audio file being decoded; made by `open_recording`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._buffer = b""
+        self.samples = 0
+        self.damage = ""
+        self.peak = 0.0
+        header = self._read_header()
+        self.format = AudioFormat(
+            container=header["container"],
+            subtype=header["subtype"],
+            sample_rate=header["sample_rate"],
+            channels=header["channels"],
+            claimed_samples=header["frames"],
+        )
+        self.damage = header["damage"]
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def seconds(self) -> float:
+        """Duration decoded so far."""
+        return self.samples / self.format.sample_rate
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples once, in order, as float32 blocks of shape (channels, samples).
+
+        Raises
+        ------
+        AudioRefusedError
+            The file holds no samples, a sample that is not finite, more than the limits allow, or broke the
+            decoder.
+        """
+        channels = self.format.channels
+        frame_bytes = 4 * channels
+        pending = bytearray(self._buffer)
+        ended = False
+        while not ended:
+            chunk = self._read_chunk()
+            pending += chunk
+            ended = not chunk
+            if len(pending) < BLOCK_BYTES and not ended:
+                continue
+            whole = len(pending) // frame_bytes * frame_bytes
+            if whole == 0:
+                continue
+            block = np.frombuffer(bytes(pending[:whole]), dtype="<f4").reshape(-1, channels).T  # (C, T)
+            del pending[:whole]
+            if not np.isfinite(block).all():
+                raise AudioRefusedError(
+                    "not-finite", f"a sample after {self.seconds:.1f} s is not a finite number"
+                )
+            self.samples += block.shape[1]
+            self.peak = max(self.peak, float(np.abs(block).max()))
+            yield np.ascontiguousarray(block, dtype=np.float32)
+        self._finish()
+        if self.samples == 0:
+            raise AudioRefusedError("no-samples", "the file holds no samples")
+
+    def _read_chunk(self) -> bytes:
+        stdout = self._process.stdout
+        assert stdout is not None
+        if not select.select([stdout], [], [], STALL_S)[0]:
+            raise AudioRefusedError("decoder-failed", f"the decoder gave nothing for {STALL_S:.0f} s")
+        return os.read(stdout.fileno(), 1 << 20)
+
+    def _read_header(self) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            chunk = self._read_chunk()
+            if not chunk:
+                self._finish()
+                raise AudioRefusedError("decoder-failed", "the decoder ended without a word")
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        assert len(line) <= HEADER_BYTES
+        header: dict[str, Any] = json.loads(line)
+        return header
+
+    def _finish(self) -> None:
+        """Wait for the child and turn its exit status into damage or an error."""
+        assert self._process.stderr is not None
+        notes = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        status = self._process.wait(timeout=STALL_S)
+        if status == 0:
+            return
+        if status in (EXIT_REFUSED, EXIT_DAMAGED):
+            note = json.loads(notes[-1])
+            if status == EXIT_REFUSED:
+                raise AudioRefusedError(note["code"], note["detail"])
+            self.damage = note["detail"]
+            return
+        raise AudioRefusedError(
+            "decoder-failed", f"the decoder ended with status {status} (a limit, or a crash)"
+        )
+
+    def _close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+
+def open_recording(path: Path, limits: Limits) -> Recording:
+    """Start decoding an audio file within limits.
+
+    Raises
+    ------
+    AudioRefusedError
+        The file is empty, not audio, or outside the limits (see the codes above).
+    TooLargeError
+        The file has more bytes than `limits.max_bytes`.
+    OSError
+        The file cannot be opened.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise AudioRefusedError("empty", f"{path.name} is empty")
+        if size > limits.max_bytes:
+            raise TooLargeError(f"expected at most {limits.max_bytes} bytes, got {size}")
+        orders = {
+            "max_channels": limits.max_channels,
+            "min_rate": limits.min_sample_rate,
+            "max_rate": limits.max_sample_rate,
+            "max_seconds": limits.max_seconds,
+            "memory_bytes": limits.decode_memory_bytes,
+            "cpu_s": limits.decode_cpu_s,
+        }
+        # A bare environment: no secret of ours is in the child, and no thread pool of a numeric library.
+        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(DECODER), json.dumps(orders)],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pipesize=BLOCK_BYTES,
+            env=environment,
+            cwd="/",
+        )
+    try:
+        return Recording(process)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise

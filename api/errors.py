@@ -1,0 +1,93 @@
+"""What can go wrong in the shell.
+
+    ApiError
+    |- LedgerFolderError   the ledger folder or a key file is missing, exists already, or cannot be used
+    |- WriteError         a file cannot be written: the disk is full, the folder read-only
+    |- SettingsError       an environment variable or option is not what it should be
+    |- RefusedError      the request cannot be carried out as it is; nothing was changed
+    |  |- AudioRefusedError     the bytes are not audio that is taken: `code` says why
+    |  |- TooLargeError     more bytes than are taken
+    |  |- RegisteredError  the same audio is registered: `track_id` names it, if it is known
+    |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
+    |  |- MissingError         no such track, job, entry or file
+    |  |- ConflictError         the job or track is in a state that does not allow it
+    |  `- TokenError     no API token, or a wrong one
+    |- OverloadError                no capacity now, later perhaps
+    |- GeneratorMissingError    the generator's libraries are not installed
+    |- PortError           the address to serve on is taken
+    `- StoppedError             somebody cancelled the work
+
+How each becomes an exit code or an HTTP problem is one table in `api.outcomes`.
+"""
+
+
+class ApiError(Exception):
+    """Base of every error of this package."""
+
+
+class LedgerFolderError(ApiError):
+    """The ledger folder, or a key file in it, is missing, exists already, or cannot be used."""
+
+
+class WriteError(ApiError):
+    """A file cannot be written: the disk is full, the folder is read-only."""
+
+
+class SettingsError(ApiError):
+    """An environment variable or option is not what it should be."""
+
+
+class RefusedError(ApiError):
+    """The request cannot be carried out as it is; nothing was changed."""
+
+
+class AudioRefusedError(RefusedError):
+    """The bytes are not audio that is taken; `code` is one of the words in `api.decoding`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TooLargeError(RefusedError):
+    """More bytes than are taken."""
+
+
+class RegisteredError(RefusedError):
+    """The same audio is registered; `track_id` names the track, or is None when only the mark is known."""
+
+    def __init__(self, message: str, track_id: str | None) -> None:
+        super().__init__(message)
+        self.track_id = track_id
+
+
+class UnreadableMarkError(RefusedError):
+    """The mark cannot be read back from the stamped audio, so it was not registered."""
+
+
+class MissingError(RefusedError):
+    """No such track, job, entry or file."""
+
+
+class ConflictError(RefusedError):
+    """The job or track is in a state that does not allow it."""
+
+
+class TokenError(RefusedError):
+    """No API token, or a wrong one."""
+
+
+class OverloadError(ApiError):
+    """No capacity now, later perhaps."""
+
+
+class GeneratorMissingError(ApiError):
+    """The generator's libraries are not installed."""
+
+
+class PortError(ApiError):
+    """The address to serve on is taken or cannot be bound."""
+
+
+class StoppedError(ApiError):
+    """Somebody cancelled the work; nothing was registered."""

@@ -1,0 +1,124 @@
+"""The application: routes, errors, limits on bodies, what is opened at its start and closed at its end."""
+
+import contextlib
+import importlib.metadata
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import TooLargeError
+from ..installation import open_installation
+from ..jobs import Jobs, format_problem
+from ..keyring import load_token_hash
+from ..settings import Settings
+from . import issue_routes, log_routes, track_routes
+from .context import Context
+from .problems import Problem, add_handlers, answer
+from .uploads import remove_stale_uploads
+
+JSON_BODY_BYTES = 64 << 10
+UPLOAD_PATHS = ("/v1/stamps", "/v1/verifications")
+DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
+
+Verifying and reading are open; issuing, stamping, jobs and audio need the API token that `provenote init`
+shows once. Every error is an RFC 9457 problem. A custody record is evidence of who stamped what and when; it
+never proves authorship or infringement."""
+TAGS = [
+    {"name": "verify", "description": "What is known about a file."},
+    {"name": "issue", "description": "New tracks, as jobs. Needs the token."},
+    {"name": "tracks", "description": "Registered tracks and their history."},
+    {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
+    {"name": "service", "description": "The service itself."},
+]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the service for a ledger folder; the folder is opened when the application starts."""
+
+    @contextlib.asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        with open_installation(settings) as installation:
+            remove_stale_uploads(settings)
+            jobs = Jobs(installation)
+            jobs.start()
+            app.state.context = Context(
+                installation=installation,
+                jobs=jobs,
+                token_hash=load_token_hash(settings),
+                places=threading.BoundedSemaphore(settings.verifications),
+            )
+            try:
+                yield
+            finally:
+                jobs.close()
+
+    app = FastAPI(
+        title="Provenote",
+        version=importlib.metadata.version("provenote"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=run,
+        docs_url=None,  # the documentation page would load its scripts from somebody else's server
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    for module in (track_routes, issue_routes, log_routes):
+        app.include_router(module.router)
+    add_handlers(app)
+    app.add_middleware(JsonBodyLimit)
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the problem schema that every route refers to."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schema = Problem.model_json_schema()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = schema
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+class JsonBodyLimit:
+    """Refuse bodies over 64 KiB where no upload is expected: the framework would read them whole."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in UPLOAD_PATHS:
+            await self._app(scope, receive, send)
+            return
+        received = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            received += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(received) > JSON_BODY_BYTES:
+                error = TooLargeError(f"expected at most {JSON_BODY_BYTES} bytes, got more")
+                await answer(format_problem(error))(scope, receive, send)
+                return
+        replayed = False
+
+        async def replay() -> Message:
+            nonlocal replayed
+            if replayed:
+                return await receive()
+            replayed = True
+            return {"type": "http.request", "body": bytes(received), "more_body": False}
+
+        await self._app(scope, replay, send)

@@ -1,0 +1,67 @@
+"""What the routes work with: the opened installation, the jobs, the token, the places for verifications."""
+
+import contextlib
+import hmac
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from ..errors import OverloadError, TokenError
+from ..installation import Installation
+from ..jobs import Jobs
+from ..keyring import hash_token
+
+VERIFICATION_WAIT_S = 30.0
+"""How long a verification waits for a place before it is told to come back."""
+bearer = HTTPBearer(auto_error=False, description="The API token that `provenote init` shows once.")
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything that one running service holds open."""
+
+    installation: Installation
+    jobs: Jobs
+    token_hash: bytes = field(repr=False)
+    places: threading.BoundedSemaphore
+
+    @contextlib.contextmanager
+    def take_place(self) -> Iterator[None]:
+        """Hold one of the places for heavy work; OverloadError when none becomes free in time."""
+        if not self.places.acquire(timeout=VERIFICATION_WAIT_S):
+            raise OverloadError("every place for a verification is taken: try again later")
+        try:
+            yield
+        finally:
+            self.places.release()
+
+
+def get_context(request: Request) -> Context:
+    """Return the context that the application's start has opened."""
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context
+
+
+UsedContext = Annotated[Context, Depends(get_context)]
+
+
+def require_token(
+    context: UsedContext, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> None:
+    """Refuse a request without the API token; compared in constant time."""
+    if not has_token(context, credentials):
+        raise TokenError("expected `Authorization: Bearer TOKEN` with this service's API token")
+
+
+def has_token(context: Context, credentials: HTTPAuthorizationCredentials | None) -> bool:
+    """Say whether the request carries the API token."""
+    given = credentials.credentials if credentials is not None else ""
+    return hmac.compare_digest(hash_token(given), context.token_hash)
+
+
+GivenCredentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]

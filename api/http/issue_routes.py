@@ -1,0 +1,111 @@
+"""Issuing and stamping: both are jobs, both need the API token."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+import generator
+
+from ..engines import load_engine
+from ..issuing import Encoding, Issued, issue, stamp
+from ..marking import CancelCheck, Progress
+from .context import UsedContext, require_token
+from .problems import declare_problems
+from .schemas import IssueRequest, Job, JobId
+from .uploads import UPLOAD_BODY, receive_upload
+
+router = APIRouter(dependencies=[Depends(require_token)])
+
+
+@router.post(
+    "/v1/tracks",
+    status_code=202,
+    tags=["issue"],
+    summary="Issue a track from a prompt",
+    responses=declare_problems(401, 413, 503, 507),
+)
+def issue_track(body: IssueRequest, response: Response, context: UsedContext) -> Job:
+    """Queue a job that generates a track, marks, signs and logs it; `Location` is the job's address."""
+    request = generator.Request(
+        prompt=body.prompt,
+        seconds=body.seconds,
+        seed=secrets.randbelow(1 << 32) if body.seed is None else body.seed,
+        abc=body.abc,
+        parameters=body.parameters,
+    )
+
+    def work(track_id: str, progress: Progress, cancelled: CancelCheck) -> Issued:
+        return issue(
+            context.installation,
+            load_engine(),
+            request,
+            encoding=Encoding(body.format, body.bits),
+            track_id=track_id,
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+    row = context.jobs.submit("issue", {**body.model_dump(), "seed": request.seed}, work, lambda: None)
+    response.headers["location"] = f"/v1/jobs/{row.job_id}"
+    return Job.of(row)
+
+
+@router.post(
+    "/v1/stamps",
+    status_code=202,
+    tags=["issue"],
+    summary="Stamp a recording",
+    responses=declare_problems(400, 401, 413, 415, 503, 507),
+    openapi_extra=UPLOAD_BODY,
+)
+async def stamp_recording(
+    request: Request,
+    response: Response,
+    context: UsedContext,
+    title: Annotated[str, Query(max_length=200, description="Title in the registry.")] = "untitled",
+    container: Annotated[str, Query(alias="format", pattern="^(flac|wav)$")] = "flac",
+    bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
+) -> Job:
+    """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
+    path = await receive_upload(request, context.installation.settings)
+
+    def work(track_id: str, progress: Progress, cancelled: CancelCheck) -> Issued:
+        return stamp(
+            context.installation,
+            path,
+            title=title,
+            encoding=Encoding(container, bits),
+            track_id=track_id,
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+    try:
+        asked = {"title": title, "format": container, "bits": bits}
+        row = context.jobs.submit("stamp", asked, work, lambda: path.unlink(missing_ok=True))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    response.headers["location"] = f"/v1/jobs/{row.job_id}"
+    return Job.of(row)
+
+
+@router.get(
+    "/v1/jobs/{job_id}", tags=["issue"], summary="State of a job", responses=declare_problems(401, 404, 503)
+)
+def get_job(job_id: JobId, context: UsedContext) -> Job:
+    """Return how far a job got, and why it failed if it did."""
+    return Job.of(context.installation.registry.get_job(job_id))
+
+
+@router.delete(
+    "/v1/jobs/{job_id}",
+    status_code=202,
+    tags=["issue"],
+    summary="Cancel a job",
+    responses=declare_problems(401, 404, 409, 503),
+)
+def cancel_job(job_id: JobId, context: UsedContext) -> Job:
+    """Ask a job to stop; it ends as `cancelled`, or as `done` if its track was logged before."""
+    return Job.of(context.jobs.cancel(job_id))

@@ -1,0 +1,112 @@
+"""The log for everybody: checkpoint, entries, proofs, keys; and the service's health."""
+
+import importlib.metadata
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from ledger.errors import NotFoundError
+from ledger.merkle import leaf_hash
+
+from ..errors import MissingError
+from ..keyring import format_public_keys
+from .context import UsedContext
+from .problems import declare_problems
+from .schemas import ConsistencyProof, Entry, Health, InclusionProof, Keys
+
+router = APIRouter()
+MAX_INDEX = (1 << 63) - 1
+Index = Annotated[int, Path(ge=0, le=MAX_INDEX)]
+Size = Annotated[int, Query(ge=1, le=MAX_INDEX)]
+
+
+@router.get(
+    "/v1/log/checkpoint",
+    tags=["log"],
+    summary="The newest checkpoint",
+    response_class=Response,
+    responses={
+        **declare_problems(503),
+        200: {
+            "description": "C2SP signed note",
+            "content": {
+                "text/plain": {
+                    "schema": {"type": "string"},
+                    "example": "localhost/provenote/9f86d081884c7d65\n3\nVxdf...=\n\n— localhost/... M9e0...",
+                }
+            },
+        },
+    },
+)
+def get_checkpoint(
+    context: UsedContext,
+    size: Annotated[int | None, Query(ge=0, le=MAX_INDEX, description="An older one.")] = None,
+) -> Response:
+    """Return the signed tree head, exactly as signed."""
+    store = context.installation.store
+    note = store.latest_checkpoint() if size is None else store.checkpoint(size)
+    return Response(note, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/v1/log/entries/{index}", tags=["log"], summary="An entry", responses=declare_problems(404, 503))
+def get_entry(index: Index, context: UsedContext) -> Entry:
+    """Return an entry as stored. Its RFC 8785 bytes are the leaf; nothing is checked here."""
+    entry = context.installation.store.entry(index)
+    try:
+        envelope = json.loads(entry)
+    except ValueError as error:
+        raise MissingError(f"entry {index} is damaged: {error}") from error
+    return Entry(index=index, leaf_hash=leaf_hash(entry).hex(), envelope=envelope)
+
+
+@router.get(
+    "/v1/log/inclusion", tags=["log"], summary="An inclusion proof", responses=declare_problems(404, 503)
+)
+def get_inclusion(
+    context: UsedContext,
+    index: Annotated[int, Query(ge=0, le=MAX_INDEX)],
+    size: Annotated[
+        int | None, Query(ge=1, le=MAX_INDEX, description="Tree size; default: the newest.")
+    ] = None,
+) -> InclusionProof:
+    """Return the path from an entry to the root of the tree of `size`."""
+    store = context.installation.store
+    size = store.state().size if size is None else size
+    hashes = store.inclusion_proof(index, size)
+    try:
+        note: str | None = store.checkpoint(size).decode("utf-8")
+    except NotFoundError:
+        note = None  # no commit ended at this size, so no checkpoint of it was ever signed
+    return InclusionProof(
+        index=index,
+        size=size,
+        leaf_hash=leaf_hash(store.entry(index)).hex(),
+        hashes=[item.hex() for item in hashes],
+        checkpoint=note,
+    )
+
+
+@router.get(
+    "/v1/log/consistency", tags=["log"], summary="A consistency proof", responses=declare_problems(404, 503)
+)
+def get_consistency(context: UsedContext, old_size: Size, new_size: Size) -> ConsistencyProof:
+    """Return the proof that the log of `new_size` entries only adds to that of `old_size`."""
+    hashes = context.installation.store.consistency_proof(old_size, new_size)
+    return ConsistencyProof(old_size=old_size, new_size=new_size, hashes=[item.hex() for item in hashes])
+
+
+@router.get("/v1/keys", tags=["log"], summary="Public keys", responses=declare_problems(503))
+def get_keys(context: UsedContext) -> Keys:
+    """Return the keys that this service's statements, checkpoints and reports are checked with."""
+    return Keys.model_validate(format_public_keys(context.installation.public))
+
+
+@router.get("/health", tags=["service"], summary="Whether the service works", responses=declare_problems(503))
+def get_health(context: UsedContext) -> Health:
+    """Read the ledger's state; an error here means that nothing else works either."""
+    return Health(
+        status="ok",
+        version=importlib.metadata.version("provenote"),
+        ledger_size=context.installation.store.state().size,
+    )

@@ -1,0 +1,229 @@
+"""What goes over the wire: requests and answers, with examples for the OpenAPI document."""
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..registry import JobRow, TrackRow
+
+TRACK_ID = "k3t5mz7qa2xw4hbn"
+HASH = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
+TIME = "2026-11-22T17:31:32Z"
+TrackId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[TRACK_ID])]
+JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
+
+
+class Wire(BaseModel):
+    """Base of what is sent and received: unknown members are an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class IssueRequest(Wire):
+    """What to generate and how to write it."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=1000, examples=["slow waltz in D minor, piano"])]
+    seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, examples=[30.0])] = 30.0
+    seed: Annotated[int | None, Field(ge=0, lt=1 << 53, description="Drawn when left out.", examples=[7])] = (
+        None
+    )
+    abc: Annotated[str | None, Field(max_length=20_000, description="Opening in ABC notation.")] = None
+    parameters: Annotated[
+        dict[str, str], Field(max_length=32, description="Override what the prompt says.")
+    ] = {}
+    format: Literal["flac", "wav"] = "flac"
+    bits: Literal[16, 24] = 24
+
+
+class Job(Wire):
+    """A job; `track_id` names a track once the state is `done`."""
+
+    job_id: JobId
+    kind: Annotated[Literal["issue", "stamp"], Field(examples=["issue"])]
+    state: Annotated[
+        Literal["queued", "running", "done", "failed", "cancelled", "interrupted"],
+        Field(examples=["running"]),
+    ]
+    stage: Annotated[str, Field(examples=["render"])]
+    fraction: Annotated[float, Field(ge=0, le=1, description="Of the present stage.", examples=[0.4])]
+    track_id: TrackId | None
+    problem: Annotated[dict[str, Any] | None, Field(description="Why it failed (RFC 9457).")]
+    created: Annotated[str, Field(examples=[TIME])]
+    updated: Annotated[str, Field(examples=[TIME])]
+
+    @classmethod
+    def of(cls, row: JobRow) -> Self:
+        """Return the public part of a job's row."""
+        return cls.model_validate(
+            {
+                "job_id": row.job_id,
+                "kind": row.kind,
+                "state": row.state,
+                "stage": row.stage,
+                "fraction": row.fraction,
+                "track_id": row.track_id if row.state == "done" else None,
+                "problem": None if row.problem is None else json.loads(row.problem),
+                "created": row.created,
+                "updated": row.updated,
+            }
+        )
+
+
+class Track(Wire):
+    """A registered track, without its private part (prompt, mark)."""
+
+    track_id: TrackId
+    origin: Annotated[Literal["generated", "stamped"], Field(examples=["generated"])]
+    title: Annotated[str, Field(examples=["Waltz in D minor"])]
+    created: Annotated[str, Field(examples=[TIME])]
+    container: Annotated[Literal["flac", "wav"], Field(examples=["flac"])]
+    sample_rate: Annotated[int, Field(description="Hz", examples=[44100])]
+    channels: Annotated[int, Field(examples=[2])]
+    samples: Annotated[int, Field(description="For each channel.", examples=[1323000])]
+    file_sha256: Annotated[str, Field(examples=[HASH])]
+    pcm_sha256: Annotated[str, Field(examples=[HASH])]
+
+    @classmethod
+    def of(cls, row: TrackRow) -> Self:
+        """Return the public part of a track's row."""
+        return cls.model_validate({name: getattr(row, name) for name in cls.model_fields})
+
+
+class TrackList(Wire):
+    """A page of tracks in the order of their ids; `next` is the `after` of the next page, or null."""
+
+    tracks: list[Track]
+    next: TrackId | None
+
+
+class Entry(Wire):
+    """An entry of the log: its place, its leaf hash, and the envelope as stored."""
+
+    index: Annotated[int, Field(examples=[1])]
+    leaf_hash: Annotated[str, Field(examples=[HASH])]
+    envelope: dict[str, Any]
+
+
+class Statement(Wire):
+    """The newest statement about a track, opened (signature checked), and the entry that carries it."""
+
+    index: Annotated[int, Field(examples=[1])]
+    key_ids: Annotated[list[str], Field(examples=[["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]])]
+    statement: dict[str, Any]
+    envelope: dict[str, Any]
+
+
+class CustodyItem(Wire):
+    """One verified event."""
+
+    index: Annotated[int, Field(examples=[1])]
+    leaf_hash: Annotated[str, Field(examples=[HASH])]
+    event: Annotated[str, Field(examples=["https://provenote.example/stamped/v1"])]
+    time: Annotated[str, Field(examples=[TIME])]
+    key_ids: list[str]
+
+
+class Fault(Wire):
+    """What does not hold in a record."""
+
+    index: int | None
+    code: Annotated[str, Field(examples=["entry-changed"])]
+    message: str
+
+
+class Custody(Wire):
+    """A track's history, checked against the log's signed checkpoint just now."""
+
+    origin: Annotated[str, Field(examples=["localhost/provenote/9f86d081884c7d65"])]
+    size: int | None
+    root: str | None
+    events: list[CustodyItem]
+    fault: Fault | None
+
+
+class InclusionProof(Wire):
+    """Path from an entry to the root of the tree of `size` (RFC 6962, 2.1.1); hashes in hex, leaf first."""
+
+    index: Annotated[int, Field(examples=[1])]
+    size: Annotated[int, Field(examples=[3])]
+    leaf_hash: Annotated[str, Field(examples=[HASH])]
+    hashes: Annotated[list[str], Field(examples=[[HASH]])]
+    checkpoint: Annotated[str | None, Field(description="The signed note of this size, where there is one.")]
+
+
+class ConsistencyProof(Wire):
+    """Proof that the tree of `new_size` only adds to that of `old_size` (RFC 6962, 2.1.2); hashes in hex."""
+
+    old_size: Annotated[int, Field(examples=[1])]
+    new_size: Annotated[int, Field(examples=[3])]
+    hashes: Annotated[list[str], Field(examples=[[HASH]])]
+
+
+class KeyInfo(Wire):
+    """A public key."""
+
+    key_id: Annotated[str, Field(examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"])]
+    jwk: Annotated[
+        dict[str, str],
+        Field(
+            examples=[{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]
+        ),
+    ]
+
+
+class Keys(Wire):
+    """Public keys of this service: what is needed to check its work offline."""
+
+    origin: str
+    log_vkey: Annotated[str, Field(description="C2SP signed-note verifier key of the log.")]
+    issuers: list[KeyInfo]
+    reports: list[KeyInfo]
+
+
+class Health(Wire):
+    """Whether the service works: the ledger was just read."""
+
+    status: Literal["ok"]
+    version: Annotated[str, Field(examples=["0.1.0"])]
+    ledger_size: Annotated[int, Field(examples=[3])]
+
+
+class ReasonItem(Wire):
+    """A reason with its stable code."""
+
+    code: Annotated[str, Field(examples=["shorter-than-track"])]
+    text: str
+
+
+class VerificationReport(Wire):
+    """The report: verdict, reasons, evidence by axis, and the same as a signed DSSE envelope."""
+
+    verdict: Annotated[
+        Literal[
+            "exact",
+            "re-encoded",
+            "retimed",
+            "excerpt",
+            "altered",
+            "unknown-mark",
+            "mark-missing",
+            "unmarked-original",
+            "ledger-broken",
+            "signer-not-trusted",
+            "nothing-found",
+        ],
+        Field(examples=["excerpt"]),
+    ]
+    good: bool
+    text: str
+    reasons: list[ReasonItem]
+    track: dict[str, Any] | None
+    content: dict[str, Any]
+    watermark: dict[str, Any]
+    ledger: dict[str, Any] | None
+    signer: dict[str, Any] | None
+    time: dict[str, Any] | None
+    limits: list[str]
+    examined: dict[str, str]
+    envelope: dict[str, Any]

@@ -1,0 +1,180 @@
+"""Verifying files, and everything public about a track; its audio and its opened bundle need the token."""
+
+import json
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
+
+import ledger
+from ledger.bundle import make_bundle
+
+from ..custody import check_custody
+from ..errors import MissingError
+from ..openings import list_openings
+from ..release import name_asset
+from ..verification import verify
+from .context import Context, GivenCredentials, UsedContext, has_token, require_token
+from .problems import declare_problems
+from .schemas import Custody, CustodyItem, Fault, Statement, Track, TrackId, TrackList, VerificationReport
+from .uploads import UPLOAD_BODY, receive_upload
+
+router = APIRouter()
+MEDIA_TYPES = {"flac": "audio/flac", "wav": "audio/wav"}
+SCORES = {"abc": ("score.abc", "text/vnd.abc"), "midi": ("score.mid", "audio/midi")}
+
+
+def _binary(*media: str) -> dict[int | str, dict[str, object]]:
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in media}
+    return {200: {"description": "The file's bytes", "content": content}}
+
+
+@router.post(
+    "/v1/verifications",
+    tags=["verify"],
+    summary="Verify a recording",
+    responses=declare_problems(400, 413, 415, 503, 507),
+    openapi_extra=UPLOAD_BODY,
+)
+async def verify_recording(request: Request, context: UsedContext) -> VerificationReport:
+    """Say what is known about the uploaded file, in a signed report. The file is not kept."""
+    path = await receive_upload(request, context.installation.settings)
+
+    def work() -> VerificationReport:
+        with context.take_place():
+            return VerificationReport.model_validate(verify(context.installation, path).document())
+
+    try:
+        return await run_in_threadpool(work)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@router.get("/v1/tracks", tags=["tracks"], summary="List tracks", responses=declare_problems(503))
+def list_tracks(
+    context: UsedContext,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    after: Annotated[str, Query(pattern="^([a-z2-7]{16})?$", description="`next` of the page before.")] = "",
+) -> TrackList:
+    """Return released tracks, a page at a time."""
+    rows = context.installation.registry.list_tracks(limit=limit + 1, after=after)
+    tracks = [Track.of(row) for row in rows[:limit]]
+    return TrackList(tracks=tracks, next=tracks[-1].track_id if len(rows) > limit else None)
+
+
+@router.get("/v1/tracks/{track_id}", tags=["tracks"], summary="A track", responses=declare_problems(404, 503))
+def get_track(track_id: TrackId, context: UsedContext) -> Track:
+    """Return a track's public facts, as registered; `statement` has the signed ones."""
+    return Track.of(context.installation.registry.get_released(track_id))
+
+
+@router.get(
+    "/v1/tracks/{track_id}/statement",
+    tags=["tracks"],
+    summary="The newest statement about a track",
+    responses=declare_problems(404, 503),
+)
+def get_statement(track_id: TrackId, context: UsedContext) -> Statement:
+    """Return the newest statement, its signatures checked against the trusted issuers, with its envelope."""
+    installation = context.installation
+    installation.registry.get_released(track_id)
+    index, entry = installation.store.chain(name_asset(track_id))[-1]
+    opened = ledger.open_envelope(entry, installation.public.issuers)
+    return Statement(
+        index=index,
+        key_ids=list(opened.key_ids),
+        statement=json.loads(opened.payload),
+        envelope=json.loads(entry),
+    )
+
+
+@router.get(
+    "/v1/tracks/{track_id}/custody",
+    tags=["tracks"],
+    summary="The custody chain of a track",
+    responses=declare_problems(404, 503),
+)
+def get_custody(track_id: TrackId, context: UsedContext) -> Custody:
+    """Check a track's whole history against the log's newest checkpoint, and return it or what is wrong."""
+    installation = context.installation
+    installation.registry.get_released(track_id)
+    found = check_custody(installation.store, installation.public, name_asset(track_id)).evidence
+    fault = found.fault
+    return Custody(
+        origin=found.origin,
+        size=found.size,
+        root=found.root,
+        events=[
+            CustodyItem(
+                index=item.index,
+                leaf_hash=item.leaf_hash,
+                event=item.event,
+                time=item.time,
+                key_ids=list(item.key_ids),
+            )
+            for item in found.events
+        ],
+        fault=None if fault is None else Fault(index=fault.index, code=fault.code, message=fault.message),
+    )
+
+
+@router.get(
+    "/v1/tracks/{track_id}/bundle",
+    tags=["tracks"],
+    summary="The custody bundle of a track",
+    response_class=Response,
+    responses={
+        **declare_problems(404, 503),
+        200: {
+            "description": "RFC 8785 JSON",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+    },
+)
+def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCredentials) -> Response:
+    """Return what checks the track offline. With the token it also opens the commitments (mark, prompt)."""
+    installation = context.installation
+    track = installation.registry.get_released(track_id)
+    openings: tuple[ledger.Opening, ...] = ()
+    if has_token(context, credentials) and (mark := installation.registry.get_mark_of(track_id)) is not None:
+        openings = list_openings(track, mark)
+    content = make_bundle(installation.store, name_asset(track_id), openings=openings)
+    headers = {"content-disposition": f'attachment; filename="{track_id}.bundle.json"'}
+    return Response(content, 200, headers, "application/json")
+
+
+@router.get(
+    "/v1/tracks/{track_id}/audio",
+    tags=["tracks"],
+    summary="The audio of a track",
+    response_class=FileResponse,
+    dependencies=[Depends(require_token)],
+    responses={**declare_problems(401, 404, 503), **_binary("audio/flac", "audio/wav")},
+)
+def get_audio(track_id: TrackId, context: UsedContext) -> FileResponse:
+    """Return the released file, byte for byte."""
+    track = context.installation.registry.get_released(track_id)
+    return _send_file(context, track_id, track.audio_name, MEDIA_TYPES[track.container])
+
+
+@router.get(
+    "/v1/tracks/{track_id}/score/{notation}",
+    tags=["tracks"],
+    summary="The score of a generated track",
+    response_class=FileResponse,
+    dependencies=[Depends(require_token)],
+    responses={**declare_problems(401, 404, 503), **_binary("text/vnd.abc", "audio/midi")},
+)
+def get_score(track_id: TrackId, notation: Literal["abc", "midi"], context: UsedContext) -> FileResponse:
+    """Return the score, as ABC notation or as a Standard MIDI File."""
+    context.installation.registry.get_released(track_id)
+    name, media_type = SCORES[notation]
+    return _send_file(context, track_id, name, media_type)
+
+
+def _send_file(context: Context, track_id: str, name: str, media_type: str) -> FileResponse:
+    path = context.installation.settings.tracks / track_id / name
+    if not path.is_file():
+        raise MissingError(f"track {track_id} has no {name}")
+    return FileResponse(path, media_type=media_type, filename=f"{track_id}{path.suffix}")

@@ -1,0 +1,96 @@
+"""Audio that arrives as a request body: streamed to a file under a byte limit, never held in memory."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from ..errors import AudioRefusedError, TooLargeError, WriteError
+from ..settings import Settings
+
+PREFIX = "upload-"
+DRAIN_BYTES = 32 << 20
+"""How much more of a too large body is read and dropped: a client still sending would not see the answer."""
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The audio file's bytes, as they are (no form, no base64).",
+        "content": {
+            media: {"schema": {"type": "string", "format": "binary"}}
+            for media in ("application/octet-stream", "audio/*")
+        },
+    }
+}
+
+
+async def receive_upload(request: Request, settings: Settings) -> Path:
+    """Write the body to a new file in the incoming folder and return it; the caller removes it.
+
+    Raises
+    ------
+    TooLargeError
+        More bytes than `settings.limits.max_bytes`, announced or sent.
+    AudioRefusedError
+        An empty body.
+    HTTPException
+        415 for a form: the file itself is the body here.
+    WriteError
+        The disk is full.
+    """
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind.startswith(("multipart/", "application/x-www-form-urlencoded", "application/json")):
+        raise HTTPException(
+            415, "expected the audio file itself as the body, such as curl --data-binary @FILE"
+        )
+    limit = settings.limits.max_bytes
+    announced = request.headers.get("content-length", "")
+    chunks = request.stream()
+    if announced.isdigit() and int(announced) > limit:
+        await _drain(chunks)
+        raise TooLargeError(f"expected at most {limit} bytes, got {announced}")
+    path = settings.incoming / f"{PREFIX}{secrets.token_hex(8)}"
+    try:
+        await _write(chunks, path, limit)
+    except ClientDisconnect as error:
+        path.unlink(missing_ok=True)
+        raise HTTPException(400, "the connection ended before the body did") from error
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise WriteError(f"the upload cannot be kept: {error.strerror}") from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def remove_stale_uploads(settings: Settings) -> None:
+    """Remove uploads of an earlier process."""
+    for path in settings.incoming.glob(f"{PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+async def _write(chunks: AsyncIterator[bytes], path: Path, limit: int) -> None:
+    total = 0
+    with path.open("xb") as file:
+        async for chunk in chunks:
+            total += len(chunk)
+            if total > limit:
+                await _drain(chunks)
+                raise TooLargeError(f"expected at most {limit} bytes, got more")
+            await run_in_threadpool(file.write, chunk)
+    if total == 0:
+        raise AudioRefusedError("empty", "the request has no body")
+
+
+async def _drain(chunks: AsyncIterator[bytes]) -> None:
+    dropped = 0
+    with contextlib.suppress(ClientDisconnect):
+        async for chunk in chunks:
+            dropped += len(chunk)
+            if dropped > DRAIN_BYTES:
+                return

@@ -1,0 +1,131 @@
+"""An installation: the ledger folder, opened. `make_installation` is `provenote init`."""
+
+import datetime
+import json
+import secrets
+from dataclasses import dataclass
+from types import TracebackType
+
+from ledger import Draft, Place, Store, build_key_added, format_vkey, sign_envelope, upgrade
+
+from .errors import LedgerFolderError
+from .keyring import Keyring, PublicKeys, make_keys, open_keyring, read_public_keys, write_public_keys
+from .registry import Registry
+from .settings import Settings
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Settings, keys, ledger and registry of one ledger folder."""
+
+    settings: Settings
+    public: PublicKeys
+    keyring: Keyring
+    store: Store
+    registry: Registry
+
+    def __enter__(self) -> "Installation":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database connections."""
+        self.store.close()
+        self.registry.close()
+
+
+def now() -> str:
+    """Return the time as RFC 3339 UTC to the second, such as 2026-11-22T17:31:32Z."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def make_installation(settings: Settings, *, origin: str | None = None) -> tuple[PublicKeys, str]:
+    """Make a ledger folder: keys, database, first entry (the issuer's key); return public keys and API token.
+
+    The file provenote.json is written last: a folder without it is an unfinished one, and is refused
+    everywhere.
+
+    Raises
+    ------
+    LedgerFolderError
+        The folder holds something already or cannot be made.
+    ledger.LedgerError
+        The origin is not a name for a log, or the database cannot be made.
+    """
+    origin = origin or f"localhost/provenote/{secrets.token_hex(8)}"
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        if any(settings.home.iterdir()):
+            raise LedgerFolderError(f"{settings.home}: expected an empty or new folder, it holds files")
+        settings.tracks.mkdir()
+        settings.incoming.mkdir(mode=0o700)
+    except OSError as error:
+        raise LedgerFolderError(f"{settings.home}: cannot make the folder: {error.strerror}") from error
+    ring, token = make_keys(settings)
+    upgrade(settings.database_url)
+    issuer = ring.issuer_signing_key
+
+    def build(place: Place) -> bytes:
+        return sign_envelope(build_key_added(place, issuer.public_key), [issuer])
+
+    with Store.create(settings.database_url, origin=origin, log_signing_key=ring.log_signing_key) as store:
+        store.append([Draft("keys", build)], log_signing_key=ring.log_signing_key)
+    public = PublicKeys(
+        origin=origin,
+        vkey=format_vkey(origin, ring.log_signing_key.public_key),
+        issuers=(issuer.public_key,),
+        reports=(ring.report_signing_key.public_key,),
+    )
+    try:
+        write_public_keys(settings, public)
+        settings.description.write_text(
+            json.dumps({"format": FORMAT, "origin": origin, "created": now()}, indent=2) + "\n",
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise LedgerFolderError(f"{settings.home}: cannot be written: {error.strerror}") from error
+    return public, token
+
+
+def check_layout(settings: Settings) -> None:
+    """Raise LedgerFolderError unless the folder is a finished ledger folder of this format."""
+    try:
+        document = json.loads(settings.description.read_bytes())
+    except OSError as error:
+        raise LedgerFolderError(
+            f"{settings.home}: no ledger here ({error.strerror}); make one with `provenote init`"
+        ) from error
+    except ValueError as error:
+        raise LedgerFolderError(f"{settings.description}: expected JSON: {error}") from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise LedgerFolderError(f"{settings.description}: expected format {FORMAT}, got {found!r}")
+
+
+def open_installation(settings: Settings) -> Installation:
+    """Open a ledger folder.
+
+    Raises
+    ------
+    LedgerFolderError
+        No ledger there, or it does not match its public keys.
+    ledger.LedgerError
+        The database or a key file cannot be used.
+    """
+    check_layout(settings)
+    public = read_public_keys(settings)
+    keyring = open_keyring(settings)
+    store = Store(settings.database_url)
+    # The database is not trusted: the key it names must be the one this installation knows.
+    if (store.origin, store.vkey) != (public.origin, public.vkey):
+        store.close()
+        raise LedgerFolderError(
+            f"{settings.database}: expected the log {public.vkey}, the database names {store.vkey}"
+        )
+    return Installation(settings, public, keyring, store, Registry(settings.database_url))

@@ -1,0 +1,199 @@
+"""The keys of one installation, in a folder of files that only their owner reads.
+
+    keys/
+    |- log.pem              signs checkpoints, nothing else
+    |- issuer-0001.pem      signs statements; the one with the highest number signs, the others are history
+    |- report.pem           signs verification reports
+    |- watermark-0001.key   32 secret bytes; the highest number embeds, all of them detect
+    `- api-token.sha256     digest of the service's API token (the token itself is shown once, by `init`)
+
+What others may know is in `public-keys.json`: the log's verifier key, the issuers' and the report key's
+public halves. That file says whom this installation trusts; it is read, not derived, so a verifier needs no
+signing key.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ledger import PublicKey, SigningKey
+from ledger.keyfile import load_secret, load_signing_key, save_secret, save_signing_key
+
+from .errors import LedgerFolderError
+from .settings import Settings
+
+TOKEN_BYTES = 32
+WATERMARK_KEY_BYTES = 32
+_NUMBERED = re.compile(r"(issuer|watermark)-([0-9]{4})\.(pem|key)")
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """What is trusted: the log's origin and verifier key, and the keys of statements and reports."""
+
+    origin: str
+    vkey: str
+    issuers: tuple[PublicKey, ...]
+    reports: tuple[PublicKey, ...]
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The secret keys; `watermark_keys` newest first."""
+
+    log_signing_key: SigningKey
+    issuer_signing_key: SigningKey
+    report_signing_key: SigningKey
+    watermark_keys: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def watermark_key(self) -> bytes:
+        """The key that new marks are embedded with."""
+        return self.watermark_keys[0]
+
+
+def name_watermark_key(watermark_key: bytes) -> str:
+    """Return a public name of a watermark key: 16 hex digits of a one-way function of it."""
+    return hashlib.sha256(b"provenote/watermark-key-id/v1\n" + watermark_key).hexdigest()[:16]
+
+
+def make_watermark_key() -> bytes:
+    """Draw a new watermark key from the operating system's random source."""
+    return secrets.token_bytes(WATERMARK_KEY_BYTES)
+
+
+def list_numbered(keys: Path, purpose: str) -> list[Path]:
+    """Return the numbered key files of a purpose (issuer or watermark), newest first."""
+    found = [path for path in keys.iterdir() if (m := _NUMBERED.fullmatch(path.name)) and m[1] == purpose]
+    return sorted(found, reverse=True)
+
+
+def next_number(keys: Path, purpose: str) -> str:
+    """Return the name, without suffix, of the key file that comes next."""
+    found = list_numbered(keys, purpose)
+    return f"{purpose}-{(int(found[0].stem.rsplit('-', 1)[1]) + 1) if found else 1:04d}"
+
+
+def make_keys(settings: Settings) -> tuple[Keyring, str]:
+    """Make the keys of a new installation and an API token; return both.
+
+    Raises
+    ------
+    LedgerFolderError
+        The folder of keys cannot be made or holds keys already.
+    """
+    try:
+        settings.keys.mkdir(mode=0o700, exist_ok=True)
+        settings.keys.chmod(0o700)
+    except OSError as error:
+        raise LedgerFolderError(
+            f"{settings.keys}: cannot make the folder of keys: {error.strerror}"
+        ) from error
+    ring = Keyring(
+        SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (make_watermark_key(),)
+    )
+    save_signing_key(settings.keys / "log.pem", ring.log_signing_key)
+    save_signing_key(settings.keys / "issuer-0001.pem", ring.issuer_signing_key)
+    save_signing_key(settings.keys / "report.pem", ring.report_signing_key)
+    save_secret(settings.keys / "watermark-0001.key", ring.watermark_key)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    save_secret(settings.keys / "api-token.sha256", hash_token(token))
+    return ring, token
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """Load the secret keys.
+
+    Raises
+    ------
+    LedgerFolderError
+        The folder or a key is missing, or the folder is open to others.
+    ledger.KeyFileError
+        A key file is open to others or damaged.
+    """
+    check_private(settings.keys)
+    issuers = list_numbered(settings.keys, "issuer")
+    watermarks = list_numbered(settings.keys, "watermark")
+    if not issuers or not watermarks:
+        raise LedgerFolderError(f"{settings.keys}: expected an issuer key and a watermark key, got none")
+    return Keyring(
+        load_signing_key(settings.keys / "log.pem"),
+        load_signing_key(issuers[0]),
+        load_signing_key(settings.keys / "report.pem"),
+        tuple(load_secret(path) for path in watermarks),
+    )
+
+
+def check_private(folder: Path) -> None:
+    """Raise LedgerFolderError unless the folder is there and only its owner can enter it."""
+    try:
+        mode = folder.stat().st_mode & 0o777
+    except OSError as error:
+        raise LedgerFolderError(f"{folder}: no folder of keys: {error.strerror}") from error
+    if mode & 0o077:
+        raise LedgerFolderError(
+            f"{folder}: expected mode 0700, got {mode:04o}: others may have read the keys"
+        )
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is stored of an API token: tokens are random, so one SHA-256 is enough."""
+    return hashlib.sha256(b"provenote/api-token/v1\n" + token.encode("utf-8", "surrogateescape")).digest()
+
+
+def load_token_hash(settings: Settings) -> bytes:
+    """Return the digest that a presented API token must have."""
+    if settings.api_token is not None:
+        return hash_token(settings.api_token)
+    return load_secret(settings.keys / "api-token.sha256")
+
+
+def write_public_keys(settings: Settings, public: PublicKeys) -> None:
+    """Write public-keys.json, replacing an older one in one step."""
+    content = json.dumps(format_public_keys(public), indent=2) + "\n"
+    temporary = settings.public_keys.with_suffix(".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(settings.public_keys)
+
+
+def format_public_keys(public: PublicKeys) -> dict[str, Any]:
+    """Return the JSON object of public-keys.json."""
+    return {
+        "origin": public.origin,
+        "log_vkey": public.vkey,
+        "issuers": [{"key_id": key.key_id, "jwk": key.jwk()} for key in public.issuers],
+        "reports": [{"key_id": key.key_id, "jwk": key.jwk()} for key in public.reports],
+    }
+
+
+def read_public_keys(settings: Settings) -> PublicKeys:
+    """Read public-keys.json.
+
+    Raises
+    ------
+    LedgerFolderError
+        The file is missing or not what `write_public_keys` writes.
+    """
+    try:
+        document = json.loads(settings.public_keys.read_bytes())
+        return PublicKeys(
+            origin=str(document["origin"]),
+            vkey=str(document["log_vkey"]),
+            issuers=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["issuers"]),
+            reports=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["reports"]),
+        )
+    except OSError as error:
+        raise LedgerFolderError(
+            f"{settings.home}: no ledger here ({error.strerror}: {settings.public_keys.name}); "
+            "make one with `provenote init`"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerFolderError(f"{settings.public_keys}: not a list of public keys: {error}") from error

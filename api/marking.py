@@ -1,0 +1,108 @@
+"""Marks on whole files: examine a recording in one pass, and embed into a stream of blocks.
+
+Memory stays bounded by the block size and by what `watermark` keeps, however long the recording is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import watermark
+
+from .audiofile import PcmDigest, hash_file
+from .decoding import AudioFormat, Limits, open_recording
+from .errors import StoppedError
+
+MARK_BYTES = 8
+Block = NDArray[np.float32]
+Progress = Callable[[str, float], None]
+CancelCheck = Callable[[], bool]
+
+
+def report_nothing(stage: str, fraction: float) -> None:
+    """Default progress callback: ignores what it is told."""
+
+
+def never_cancelled() -> bool:
+    """Default cancel check: always False."""
+    return False
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one pass over a file found; digests are hex SHA-256, `peak` is 1.0 at full scale."""
+
+    file_sha256: str
+    pcm_sha256: str
+    format: AudioFormat
+    samples: int
+    peak: float
+    damage: str
+    detection: watermark.Detection
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.samples / self.format.sample_rate
+
+
+def examine(
+    path: Path,
+    *,
+    limits: Limits,
+    watermark_keys: Sequence[bytes],
+    stage: str = "listen",
+    progress: Progress = report_nothing,
+    cancelled: CancelCheck = never_cancelled,
+) -> Examination:
+    """Decode a file once: its digests, its extent, and the mark in it.
+
+    Raises
+    ------
+    AudioRefusedError, TooLargeError
+        Not audio, or outside the limits.
+    StoppedError
+        `cancelled()` returned True.
+    OSError
+        The file cannot be read.
+    """
+    file_sha256 = hash_file(path)
+    with open_recording(path, limits) as recording:
+        detector = watermark.Detector(
+            sample_rate=recording.format.sample_rate,
+            channels=recording.format.channels,
+            watermark_keys=watermark_keys,
+        )
+        digest = PcmDigest()
+        for block in recording.blocks():
+            if cancelled():
+                raise StoppedError(f"stopped while examining {path.name}")
+            digest.push(block)
+            detector.push(block)
+            progress(stage, min(0.95, 0.9 * recording.samples / max(1, recording.format.claimed_samples)))
+        detection = detector.finish()
+        progress(stage, 1.0)
+        return Examination(
+            file_sha256=file_sha256,
+            pcm_sha256=digest.hex(),
+            format=recording.format,
+            samples=recording.samples,
+            peak=recording.peak,
+            damage=recording.damage,
+            detection=detection,
+        )
+
+
+def embed_blocks(
+    blocks: Iterable[Block], *, sample_rate: int, channels: int, watermark_key: bytes, payload: bytes
+) -> Iterator[Block]:
+    """Yield the marked signal of a stream of blocks; together they are as long as the input."""
+    embedder = watermark.Embedder(
+        sample_rate=sample_rate, channels=channels, watermark_key=watermark_key, payload=payload
+    )
+    for block in blocks:
+        yield embedder.push(block)
+    yield embedder.finish()

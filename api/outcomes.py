@@ -1,0 +1,121 @@
+"""What each error means to the outside: one table, for the command line and for HTTP (RFC 9457).
+
+Exit codes: 0 good; 1 verified as bad; 2 the request or its input cannot be carried out as given; 3 the
+environment (ledger folder, keys, database, disk, port) does not allow it; 130 cancelled.
+
+The lists in `docs/cli.md` and `docs/api.md` repeat the table; a test compares them.
+"""
+
+from dataclasses import dataclass
+
+import generator
+import ledger
+import watermark
+from generator.errors import Cancelled, RequestError, WeightsError
+from ledger.errors import (
+    BusyError,
+    CorruptError,
+    DiskFullError,
+    KeyFileError,
+    NotFoundError,
+    OutcomeUnknownError,
+    ReadOnlyError,
+    SchemaError,
+    StorageError,
+)
+
+from .errors import (
+    ApiError,
+    AudioRefusedError,
+    ConflictError,
+    GeneratorMissingError,
+    LedgerFolderError,
+    MissingError,
+    OverloadError,
+    PortError,
+    RefusedError,
+    RegisteredError,
+    SettingsError,
+    StoppedError,
+    TokenError,
+    TooLargeError,
+    UnreadableMarkError,
+    WriteError,
+)
+
+GOOD, BAD, USAGE, ENVIRONMENT, CANCELLED = 0, 1, 2, 3, 130
+PROBLEM_BASE = "https://provenote.example/problems/"
+"""Stable prefix of problem types; names, not addresses."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A problem type (last part of its URI), its title, HTTP status and exit code."""
+
+    slug: str
+    title: str
+    status: int
+    exit_code: int
+
+
+INTERNAL = Outcome("internal", "A fault in the program", 500, ENVIRONMENT)
+
+# From the most special to the most general: the first class that fits decides.
+OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
+    (AudioRefusedError, Outcome("audio-refused", "The audio is not taken", 422, USAGE)),
+    (TooLargeError, Outcome("too-large", "More bytes than are taken", 413, USAGE)),
+    (RegisteredError, Outcome("already-registered", "The recording is registered", 409, USAGE)),
+    (UnreadableMarkError, Outcome("mark-unreadable", "The audio cannot carry a mark", 422, USAGE)),
+    (MissingError, Outcome("not-found", "There is no such thing here", 404, USAGE)),
+    (ConflictError, Outcome("conflict", "Not possible in this state", 409, USAGE)),
+    (TokenError, Outcome("unauthorised", "An API token is needed", 401, USAGE)),
+    (RefusedError, Outcome("request-refused", "The request cannot be carried out", 422, USAGE)),
+    (SettingsError, Outcome("settings", "A setting is wrong", 500, USAGE)),
+    (StoppedError, Outcome("cancelled", "The work was cancelled", 409, CANCELLED)),
+    (Cancelled, Outcome("cancelled", "The work was cancelled", 409, CANCELLED)),
+    (OverloadError, Outcome("busy", "No capacity now", 503, ENVIRONMENT)),
+    (WriteError, Outcome("storage-full", "A file cannot be written", 507, ENVIRONMENT)),
+    (PortError, Outcome("port-in-use", "The address is taken", 500, ENVIRONMENT)),
+    (
+        GeneratorMissingError,
+        Outcome("generator-unavailable", "The generator cannot be used", 503, ENVIRONMENT),
+    ),
+    (LedgerFolderError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (ApiError, INTERNAL),
+    (NotFoundError, Outcome("not-found", "There is no such thing here", 404, USAGE)),
+    (BusyError, Outcome("busy", "No capacity now", 503, ENVIRONMENT)),
+    (DiskFullError, Outcome("storage-full", "A file cannot be written", 507, ENVIRONMENT)),
+    (ReadOnlyError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (SchemaError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (CorruptError, Outcome("ledger-damaged", "The ledger's database is damaged", 503, ENVIRONMENT)),
+    (
+        OutcomeUnknownError,
+        Outcome("outcome-unknown", "It may or may not have been recorded", 500, ENVIRONMENT),
+    ),
+    (StorageError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (KeyFileError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (ledger.LedgerError, Outcome("record-refused", "The ledger does not take or hold this", 422, USAGE)),
+    (RequestError, Outcome("request-refused", "The request cannot be carried out", 422, USAGE)),
+    (WeightsError, Outcome("generator-unavailable", "The generator cannot be used", 503, ENVIRONMENT)),
+    (
+        generator.GeneratorError,
+        Outcome("generator-unavailable", "The generator cannot be used", 503, ENVIRONMENT),
+    ),
+    (watermark.WatermarkError, Outcome("audio-refused", "The audio is not taken", 422, USAGE)),
+    (OSError, Outcome("environment", "The system does not allow it", 503, ENVIRONMENT)),
+)
+
+EXPECTED = tuple(kind for kind, _ in OUTCOMES)
+"""Every error that is an answer; anything else is a fault in the program."""
+
+
+def classify(error: BaseException) -> Outcome:
+    """Return what an error means; `INTERNAL` for one that is not in the table."""
+    return next((outcome for kind, outcome in OUTCOMES if isinstance(error, kind)), INTERNAL)
+
+
+def describe(error: BaseException) -> str:
+    """Return the plain message of an error."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,227 @@
+"""The registry: which tracks exist, which mark belongs to which, and the jobs of the service.
+
+Rows are what must be kept apart from the public ledger, because it can be erased: mark_id, prompt, salts,
+titles. The ledger holds salted commitments to them; `api.verification` recomputes those, so a changed row is
+found out. Three tables beside the ledger's own, in the same database file and through the same SQLite
+library:
+
+| table | holds |
+| --- | --- |
+| track | one row for each track: pending (written, not yet logged) or released |
+| mark | mark_id and salt of the mark in each track |
+| job | one row for each job of the service, with the request and how far it got |
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from ledger.database import database_path, open_engine, translate_errors
+
+from .errors import MissingError, RegisteredError
+
+PENDING, RELEASED = "pending", "released"
+QUEUED, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED = (
+    "queued",
+    "running",
+    "done",
+    "failed",
+    "cancelled",
+    "interrupted",
+)
+UNFINISHED = (QUEUED, RUNNING)
+
+
+class TrackRow(SQLModel, table=True):
+    """One track; digests are lower-case hex SHA-256, `created` is RFC 3339 UTC."""
+
+    __tablename__ = "track"
+    __table_args__ = (
+        Index("track_source_pcm", "source_pcm_sha256", unique=True),
+        Index("track_created", "created", "track_id"),
+    )
+
+    track_id: str = Field(sa_column=Column(Text, primary_key=True))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    origin: str = Field(sa_column=Column(Text, nullable=False))
+    title: str = Field(sa_column=Column(Text, nullable=False))
+    created: str = Field(sa_column=Column(Text, nullable=False))
+    audio_name: str = Field(sa_column=Column(Text, nullable=False))
+    container: str = Field(sa_column=Column(Text, nullable=False))
+    sample_rate: int = Field(sa_column=Column(Integer, nullable=False))
+    channels: int = Field(sa_column=Column(Integer, nullable=False))
+    samples: int = Field(sa_column=Column(Integer, nullable=False))
+    file_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    pcm_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    source_pcm_sha256: str = Field(sa_column=Column(Text, nullable=False))
+    prompt: str | None = Field(default=None, sa_column=Column(Text))
+    prompt_salt: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    understood: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class MarkRow(SQLModel, table=True):
+    """The mark in a track: 16 hex digits, the salt of its commitment, the key it was embedded with."""
+
+    __tablename__ = "mark"
+
+    mark_id: str = Field(sa_column=Column(Text, primary_key=True))
+    track_id: str = Field(
+        sa_column=Column(Text, ForeignKey("track.track_id", ondelete="CASCADE"), nullable=False, index=True)
+    )
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    profile: str = Field(sa_column=Column(Text, nullable=False))
+    watermark_key_id: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class JobRow(SQLModel, table=True):
+    """A job of the service; `request` and `problem` are JSON."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("job_state", "state"),)
+
+    job_id: str = Field(sa_column=Column(Text, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    stage: str = Field(sa_column=Column(Text, nullable=False))
+    fraction: float = Field(sa_column=Column(Float, nullable=False))
+    request: str = Field(sa_column=Column(Text, nullable=False))
+    track_id: str = Field(sa_column=Column(Text, nullable=False))
+    problem: str | None = Field(default=None, sa_column=Column(Text))
+    created: str = Field(sa_column=Column(Text, nullable=False))
+    updated: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Registry:
+    """Reads and writes of the three tables; each method is one transaction.
+
+    Raises (every method)
+    ---------------------
+    ledger.StorageError
+        The database is missing, damaged, full, busy or read-only.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._path = database_path(url)
+        self._engine = open_engine(url)
+
+    def close(self) -> None:
+        """Give up the connections."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _session(self, *, write: bool = False) -> Iterator[Session]:
+        # IMMEDIATE: a transaction that reads first and writes then must not find another writer in between.
+        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
+        with (
+            translate_errors(self._path),
+            Session(self._engine.execution_options(**options), expire_on_commit=False) as session,
+        ):
+            yield session
+            if write:
+                session.commit()
+
+    def add_pending(self, track: TrackRow, mark: MarkRow) -> None:
+        """Reserve a track and its mark before the ledger is told; RegisteredError if the source is known."""
+        with self._session(write=True) as session:
+            known = session.exec(
+                select(TrackRow).where(col(TrackRow.source_pcm_sha256) == track.source_pcm_sha256)
+            ).first()
+            if known is not None:
+                raise RegisteredError(
+                    f"the same recording is registered as track {known.track_id}", known.track_id
+                )
+            session.add(track)
+            session.flush()
+            session.add(mark)
+
+    def release(self, track_id: str) -> None:
+        """Say that a track is logged and its files are in place."""
+        with self._session(write=True) as session:
+            row = session.get(TrackRow, track_id)
+            assert row is not None
+            row.state = RELEASED
+            session.add(row)
+
+    def drop_pending(self, track_id: str) -> None:
+        """Forget a track that never reached the ledger; a released one stays."""
+        with self._session(write=True) as session:
+            row = session.get(TrackRow, track_id)
+            if row is not None and row.state == PENDING:
+                session.execute(sqlalchemy.delete(MarkRow).where(col(MarkRow.track_id) == track_id))
+                session.delete(row)
+
+    def find_track(self, track_id: str) -> TrackRow | None:
+        """Return a track's row, in any state."""
+        with self._session() as session:
+            return session.get(TrackRow, track_id)
+
+    def get_released(self, track_id: str) -> TrackRow:
+        """Return a released track's row; MissingError otherwise."""
+        row = self.find_track(track_id)
+        if row is None or row.state != RELEASED:
+            raise MissingError(f"no track {track_id!r:.80}")
+        return row
+
+    def find_source(self, source_pcm_sha256: str) -> TrackRow | None:
+        """Return the track that was made from a recording with this PCM digest."""
+        with self._session() as session:
+            return session.exec(
+                select(TrackRow).where(col(TrackRow.source_pcm_sha256) == source_pcm_sha256)
+            ).first()
+
+    def find_mark(self, mark_id: str) -> MarkRow | None:
+        """Return the row of a mark."""
+        with self._session() as session:
+            return session.get(MarkRow, mark_id)
+
+    def get_mark_of(self, track_id: str) -> MarkRow | None:
+        """Return the mark of a track."""
+        with self._session() as session:
+            return session.exec(select(MarkRow).where(col(MarkRow.track_id) == track_id)).first()
+
+    def list_tracks(self, *, limit: int, after: str = "") -> list[TrackRow]:
+        """Return released tracks in the order of their ids, at most `limit`, those after a track id."""
+        with self._session() as session:
+            query = (
+                select(TrackRow)
+                .where(col(TrackRow.state) == RELEASED, col(TrackRow.track_id) > after)
+                .order_by(col(TrackRow.track_id))
+                .limit(limit)
+            )
+            return list(session.exec(query))
+
+    def list_pending(self) -> list[TrackRow]:
+        """Return tracks that were reserved and not released: in progress, or left by a crash."""
+        with self._session() as session:
+            return list(session.exec(select(TrackRow).where(col(TrackRow.state) == PENDING)))
+
+    def add_job(self, job: JobRow) -> None:
+        """Write a new job."""
+        with self._session(write=True) as session:
+            session.add(job)
+
+    def get_job(self, job_id: str) -> JobRow:
+        """Return a job's row; MissingError when there is none."""
+        with self._session() as session:
+            row = session.get(JobRow, job_id)
+        if row is None:
+            raise MissingError(f"no job {job_id!r:.80}")
+        return row
+
+    def update_job(self, job_id: str, *, updated: str, **changes: str | float | None) -> None:
+        """Change columns of a job that is not finished; a finished one stays as it is."""
+        with self._session(write=True) as session:
+            session.execute(
+                sqlalchemy.update(JobRow)
+                .where(col(JobRow.job_id) == job_id, col(JobRow.state).in_(UNFINISHED))
+                .values(updated=updated, **changes)
+            )
+
+    def list_unfinished_jobs(self) -> list[JobRow]:
+        """Return jobs that are queued or running, oldest first."""
+        with self._session() as session:
+            query = select(JobRow).where(col(JobRow.state).in_(UNFINISHED)).order_by(col(JobRow.created))
+            return list(session.exec(query))

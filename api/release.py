@@ -1,0 +1,166 @@
+"""From work in progress to a released track, so that a crash never leaves a file that is not in the ledger.
+
+Order of writes, for a track T:
+
+1. incoming/T/ is made and locked; audio and score are written into it and synced
+2. registry: rows of track and mark, state `pending` (the mark_id must not be lost once it is in the ledger)
+3. ledger: the signed entry                                   <- the commit point
+4. incoming/T/bundle.json is written and synced
+5. incoming/T/ is renamed to tracks/T/ in one step, and the folders are synced
+6. registry: state `released`
+
+A crash before 3 leaves something that was never acknowledged: `recover` removes it. A crash after 3 leaves a
+track that is in the ledger: `recover` does steps 4 to 6. Work that another process is doing holds its lock
+and is left alone.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger import LedgerError
+from ledger.bundle import make_bundle
+
+from .audiofile import sync_file
+from .errors import WriteError
+from .installation import Installation
+from .openings import list_openings
+from .registry import TrackRow
+
+BUNDLE_NAME = "bundle.json"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What `recover` did: ids of tracks that it finished, and of those that it removed."""
+
+    finished: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def name_asset(track_id: str) -> str:
+    """Return the ledger's name for a track."""
+    return f"track:{track_id}"
+
+
+@contextlib.contextmanager
+def hold_incoming(installation: Installation, track_id: str) -> Iterator[Path]:
+    """Make and lock the folder of a track in progress; WriteError when it cannot be made."""
+    folder = installation.settings.incoming / track_id
+    lock = _lock_path(installation, track_id)
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise WriteError(f"{lock}: cannot be made: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            folder.mkdir(mode=0o755)
+        except OSError as error:
+            raise WriteError(f"{folder}: cannot be made: {error.strerror}") from error
+        yield folder
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and sync it; WriteError when that fails."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def finish_release(installation: Installation, track: TrackRow) -> Path:
+    """Steps 4 to 6, each of which may have been done before; return the folder of the released track."""
+    settings = installation.settings
+    incoming, final = settings.incoming / track.track_id, settings.tracks / track.track_id
+    try:
+        if incoming.is_dir():
+            bundle = incoming / BUNDLE_NAME
+            bundle.unlink(missing_ok=True)
+            mark = installation.registry.get_mark_of(track.track_id)
+            openings = () if mark is None else list_openings(track, mark)
+            write_synced(
+                bundle, make_bundle(installation.store, name_asset(track.track_id), openings=openings)
+            )
+            bundle.chmod(0o600)  # it opens the commitments: the mark_id and the prompt
+            sync_file(incoming)
+            incoming.rename(final)
+            sync_file(settings.tracks)
+            sync_file(settings.incoming)
+        elif not final.is_dir():
+            raise WriteError(f"{final}: the track is in the ledger, but its files are gone")
+    except OSError as error:
+        raise WriteError(f"{final}: cannot be released: {error.strerror}") from error
+    installation.registry.release(track.track_id)
+    return final
+
+
+def abandon(installation: Installation, track_id: str) -> None:
+    """Remove what is left of a track that never reached the ledger; one that is in it stays for `recover`.
+
+    Called while another error is on its way, it raises none of its own: what cannot be removed now, `recover`
+    removes.
+    """
+    try:
+        if installation.store.head(name_asset(track_id)) is not None:
+            return
+        installation.registry.drop_pending(track_id)
+    except LedgerError:
+        logger.exception("leftovers of track %s stay until the next start", track_id)
+    else:
+        shutil.rmtree(installation.settings.incoming / track_id, ignore_errors=True)
+
+
+def recover(installation: Installation) -> Recovery:
+    """Finish or remove what a crash left; called before new work by every program that writes."""
+    finished, removed = [], []
+    known = {track.track_id: track for track in installation.registry.list_pending()}
+    folders = {path.name for path in installation.settings.incoming.iterdir() if path.is_dir()}
+    for track_id in sorted(known.keys() | folders):
+        with _try_lock(_lock_path(installation, track_id)) as free:
+            if not free:
+                continue
+            # Read again under the lock: the process that held it may have just finished.
+            track = installation.registry.find_track(track_id)
+            if track is not None and installation.store.head(name_asset(track_id)) is not None:
+                try:
+                    finish_release(installation, track)
+                except WriteError:
+                    logger.exception("track %s cannot be finished", track_id)
+                else:
+                    finished.append(track_id)
+            elif track is not None or (installation.settings.incoming / track_id).is_dir():
+                abandon(installation, track_id)
+                removed.append(track_id)
+    return Recovery(tuple(finished), tuple(removed))
+
+
+def _lock_path(installation: Installation, track_id: str) -> Path:
+    return installation.settings.incoming / f"{track_id}.lock"
+
+
+@contextlib.contextmanager
+def _try_lock(path: Path) -> Iterator[bool]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,112 @@
+"""Where a ledger lives and what it may spend: read from a folder's name and the environment, once.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| PROVENOTE_HOME | the ledger folder | ./provenote-ledger |
+| PROVENOTE_KEYS | the folder with the secret keys, where they are kept apart | keys/ in the ledger folder |
+| PROVENOTE_API_TOKEN | API token of the service (32 characters or more) instead of the one of `init` | |
+| PROVENOTE_MAX_UPLOAD_MB | largest audio file taken, in MiB | 2048 |
+| PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
+| PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
+
+The folder:
+
+    provenote-ledger/
+    |- provenote.json      format and origin of the ledger
+    |- public-keys.json    what others need to check our work: log key, issuers, report key
+    |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
+    |- keys/               0700; every file in it 0600
+    |- tracks/<track id>/  audio, score, statement and bundle of each released track
+    `- incoming/           work in progress; emptied by the next start
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .decoding import DEFAULT_LIMITS, Limits
+from .errors import SettingsError
+
+DEFAULT_HOME = Path("provenote-ledger")
+MIN_TOKEN_CHARACTERS = 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that varies between installations. Paths are absolute."""
+
+    home: Path
+    keys: Path
+    limits: Limits = DEFAULT_LIMITS
+    verifications: int = 2
+    queued_jobs: int = 100
+    api_token: str | None = field(default=None, repr=False)
+
+    @property
+    def database_url(self) -> str:
+        """URL of the ledger's database, for `ledger.Store`."""
+        return f"sqlite:///{self.database}"
+
+    @property
+    def database(self) -> Path:
+        """The ledger's database file."""
+        return self.home / "ledger.db"
+
+    @property
+    def tracks(self) -> Path:
+        """Folder of released tracks."""
+        return self.home / "tracks"
+
+    @property
+    def incoming(self) -> Path:
+        """Folder of work in progress, on the same file system as `tracks`."""
+        return self.home / "incoming"
+
+    @property
+    def public_keys(self) -> Path:
+        """File of public keys."""
+        return self.home / "public-keys.json"
+
+    @property
+    def description(self) -> Path:
+        """File with format and origin of the ledger."""
+        return self.home / "provenote.json"
+
+
+def read_settings(home: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Put settings together; `home` wins over PROVENOTE_HOME.
+
+    Raises
+    ------
+    SettingsError
+        A variable is not what the table above says.
+    """
+    environment = os.environ if environment is None else environment
+    folder = (home or Path(environment.get("PROVENOTE_HOME") or DEFAULT_HOME)).expanduser().absolute()
+    keys = environment.get("PROVENOTE_KEYS")
+    token = environment.get("PROVENOTE_API_TOKEN") or None
+    if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
+        raise SettingsError(
+            f"PROVENOTE_API_TOKEN: expected at least {MIN_TOKEN_CHARACTERS} characters, got {len(token)}"
+        )
+    return Settings(
+        home=folder,
+        keys=Path(keys).expanduser().absolute() if keys else folder / "keys",
+        limits=Limits(
+            max_bytes=_read_number(environment, "PROVENOTE_MAX_UPLOAD_MB", DEFAULT_LIMITS.max_bytes >> 20)
+            << 20,
+            max_seconds=_read_number(environment, "PROVENOTE_MAX_SECONDS", DEFAULT_LIMITS.max_seconds),
+        ),
+        verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
+        api_token=token,
+    )
+
+
+def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
+        raise SettingsError(f"{name}: expected a whole number from 1 to 1000000, got {text!r}")
+    return int(text)

@@ -1,0 +1,162 @@
+"""From evidence to a verdict: one pure function, and the words for its outcome.
+
+Order of the questions, the first that is answered decides:
+
+1. a track is named, but its history does not hold  ledger-broken, signer-not-trusted
+2. no digest and no mark known                 nothing-found
+3. a mark of our key that names no track       unknown-mark
+4. registry and ledger contradict each other  ledger-broken
+5. the recording as it was before stamping     unmarked-original
+6. registered bytes or samples, no mark        mark-missing
+7. registered bytes or samples, with mark      exact
+8. by the mark alone: parts without it, or more sound than the track has: altered; shorter: excerpt;
+   other speed or pitch: retimed; otherwise re-encoded
+"""
+
+from dataclasses import dataclass
+
+from .evidence import RELEASED_DIGESTS, Evidence, TrackFacts, WatermarkEvidence
+
+EXACT = "exact"
+RE_ENCODED = "re-encoded"
+RETIMED = "retimed"
+EXCERPT = "excerpt"
+ALTERED = "altered"
+UNKNOWN_MARK = "unknown-mark"
+MARK_MISSING = "mark-missing"
+UNMARKED_ORIGINAL = "unmarked-original"
+LEDGER_BROKEN = "ledger-broken"
+SIGNER_NOT_TRUSTED = "signer-not-trusted"
+NOTHING_FOUND = "nothing-found"
+
+GOOD = frozenset({EXACT, RE_ENCODED, RETIMED, EXCERPT})
+"""Verdicts that name a registered track with an unbroken record: exit code 0."""
+
+VERDICTS = {
+    EXACT: "This is the registered track, sample for sample.",
+    RE_ENCODED: "This is the registered track in full length, encoded again: other samples, the same mark.",
+    RETIMED: "This is the registered track in full length, at another speed or pitch.",
+    EXCERPT: "This is a part of the registered track.",
+    ALTERED: "This carries the mark of the registered track, but not in all of it: it may hold other sound.",
+    UNKNOWN_MARK: "This carries a mark made with this key, but the mark names no track registered here.",
+    MARK_MISSING: "The bytes or samples are registered, but no mark is found with the keys at hand.",
+    UNMARKED_ORIGINAL: "This is a registered recording as it was before it was stamped: it carries no mark.",
+    LEDGER_BROKEN: "The record of this track does not hold: do not rely on it.",
+    SIGNER_NOT_TRUSTED: "The record of this track is signed by a key that is not trusted here.",
+    NOTHING_FOUND: "Nothing was found. This does not mean that a person made it.",
+}
+
+REASONS = {
+    "file-digest-registered": "the file's bytes have a registered SHA-256",
+    "pcm-digest-registered": "the decoded samples have a registered SHA-256; only the container differs",
+    "source-digest-registered": "the digest is the one recorded for the recording before it was marked",
+    "digest-unknown": "neither the file's bytes nor its samples are registered",
+    "mark-found": "the mark of the track was found in the sound",
+    "mark-not-found": "no mark of these keys was found",
+    "mark-unknown": "the mark names no registered track",
+    "mark-in-part": "the mark is missing in a part of the file",
+    "longer-than-track": "the file holds more sound than the track",
+    "shorter-than-track": "the file holds less sound than the track",
+    "speed-changed": "the file runs faster or slower than the track",
+    "pitch-changed": "the file sounds higher or lower than the track",
+    "history-proven": "every entry of the track's history is signed, in order, and proven to be in the log",
+    "entry-changed": "an entry in the ledger is not the one that the log's signed checkpoint covers",
+    "proof-failed": "a proof does not lead to the log's signed checkpoint",
+    "checkpoint-failed": "the log's checkpoint is not signed by its key",
+    "signature-failed": "an entry's signature does not verify",
+    "statement-malformed": "an entry is not a statement of the form that the ledger takes",
+    "history-out-of-order": "the track's entries do not follow one another",
+    "history-missing": "the registry names a track that the ledger does not know",
+    "registry-contradicts-ledger": "the registry's mark is not the one that the signed entry commits to",
+    "index-contradicts-entry": "the ledger's index of digests says what no signed entry says",
+    "signer-unknown": "an entry is signed by a key that is not in the list of trusted keys",
+    "file-damaged": "the file is damaged: what could be decoded was examined",
+    "content-not-compared": "the sound was not compared with the registered recording; a mark moved "
+    "onto other sound would look the same",
+}
+
+MIN_TOLERANCE_S = 0.3
+TOLERANCE_SHARE = 0.003
+"""Codecs add or drop milliseconds, and the speed is measured to about 0.1 %: this much is no difference."""
+MIN_ABSENT_S = 2.0
+"""The mark is judged over stretches of seconds: a shorter gap says nothing."""
+MIN_SPEED_CHANGE = 0.002
+MIN_PITCH_SEMITONES = 0.1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict with the codes of the reasons for it, in order of weight."""
+
+    code: str
+    reasons: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether the file belongs to a registered track whose record holds."""
+        return self.code in GOOD
+
+    @property
+    def text(self) -> str:
+        """The verdict in plain words."""
+        return VERDICTS[self.code]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Turn evidence into a verdict that is no stronger than it."""
+    content, mark = evidence.content, evidence.watermark
+    damage = ("file-damaged",) if content.extent.damage else ()
+    if evidence.ledger is not None and evidence.ledger.fault is not None:
+        fault = evidence.ledger.fault
+        code = SIGNER_NOT_TRUSTED if fault.code == "signer-unknown" else LEDGER_BROKEN
+        return Verdict(code, (fault.code, *(("mark-found",) if mark.found else ()), *damage))
+    found = _describe_content(content.matched), "mark-found" if mark.found else "mark-not-found"
+    if content.matched is None and not mark.found:
+        return Verdict(NOTHING_FOUND, (*found, *damage))
+    if content.matched is None and mark.track_id is None:
+        return Verdict(UNKNOWN_MARK, ("mark-unknown", *damage))
+    if _contradicts(evidence):
+        return Verdict(LEDGER_BROKEN, ("registry-contradicts-ledger", *found))
+    if content.matched is not None and content.matched not in RELEASED_DIGESTS:
+        return Verdict(UNMARKED_ORIGINAL, (*found, "history-proven", *damage))
+    if content.matched is not None:
+        code = EXACT if mark.found else MARK_MISSING
+        return Verdict(code, (*found, "history-proven", *damage))
+    if evidence.track is None:
+        return Verdict(LEDGER_BROKEN, ("statement-malformed", "mark-found", *damage))
+    code, changes = _judge_by_mark(content.extent.seconds, mark, evidence.track)
+    return Verdict(code, ("mark-found", *changes, "history-proven", "content-not-compared", *damage))
+
+
+def _describe_content(matched: str | None) -> str:
+    if matched is None:
+        return "digest-unknown"
+    return f"{matched}-digest-registered" if matched in RELEASED_DIGESTS else "source-digest-registered"
+
+
+def _contradicts(evidence: Evidence) -> bool:
+    mark = evidence.watermark
+    if not mark.found:
+        return False
+    if mark.track_id is None or mark.opens_commitment is not True:
+        return True
+    return evidence.content.track_id is not None and evidence.content.track_id != mark.track_id
+
+
+def _judge_by_mark(seconds: float, mark: WatermarkEvidence, track: TrackFacts) -> tuple[str, tuple[str, ...]]:
+    changes = []
+    if abs(mark.speed - 1.0) >= MIN_SPEED_CHANGE:
+        changes.append("speed-changed")
+    if abs(mark.pitch_semitones) >= MIN_PITCH_SEMITONES:
+        changes.append("pitch-changed")
+    covered_s = seconds * mark.speed  # in the track's own time
+    tolerance_s = max(MIN_TOLERANCE_S, TOLERANCE_SHARE * track.seconds)
+    if any(gap.seconds >= MIN_ABSENT_S for gap in mark.absent):
+        return ALTERED, ("mark-in-part", *changes)
+    if covered_s > track.seconds + tolerance_s:
+        return ALTERED, ("longer-than-track", *changes)
+    if covered_s < track.seconds - tolerance_s:
+        return EXCERPT, ("shorter-than-track", *changes)
+    if changes:
+        return RETIMED, tuple(changes)
+    return RE_ENCODED, ()
