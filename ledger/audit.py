@@ -194,8 +194,8 @@ class Auditor:
             self.known_keys[added.key_id] = added
 
     def _extend_tree(self, index: int, leaf: bytes | None, nodes: dict[merkle.Coordinate, bytes]) -> None:
-        # Two values are carried for each subtree: computed from the leaves, which the checkpoints are held against, and
-        # stored, so that each stored node is judged by its stored children alone and a fault is not seen again above.
+        # Two values are carried for each subtree: computed from the leaves, which checkpoints are held against,
+        # and stored: a stored node is judged by its stored children, so a fault is not seen again above it.
         computed, stored = leaf, leaf
         level = 0
         while index >> level & 1:
@@ -207,8 +207,8 @@ class Auditor:
             if node is None:
                 self._note(index, "node-missing", f"{what} is missing")
             elif left_stored and stored and node != merkle.node_hash(left_stored, stored):
-                self._note(index, "node-altered", f"{what} is not the hash of its children")
-            # Over a missing entry nothing can be computed; the stored node stands in, and the checkpoint judges it.
+                self._note(index, "node-altered", f"{what} is not its children's hash")
+            # Over a missing entry nothing can be computed: the stored node stands in, unproven.
             computed = merkle.node_hash(left_computed, computed) if left_computed and computed else node
             stored = node or computed
         self.frontier.append((computed, stored))

@@ -77,7 +77,7 @@ class PublicKey:
     def check_signature(self, signature: bytes, message: bytes) -> None:
         """Raise BadSignatureError unless `signature` (64 bytes) is this key's signature of `message`.
 
-        A signature whose R has small order is refused, as libsodium does: OpenSSL would take the one with R = 0.
+        An R of small order is refused, as libsodium does; OpenSSL alone would take one such signature.
         """
         if signature[:32] in edwards.SMALL_ORDER:
             raise BadSignatureError(

@@ -1,4 +1,4 @@
-"""Tampering, as anybody with the database file and an SQLite shell can do it, and what the full check says."""
+"""Tampering, as anybody with the file and an SQLite shell can do it, and what the full check says."""
 
 import hashlib
 from collections.abc import Callable
