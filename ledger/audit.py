@@ -194,7 +194,7 @@ class Auditor:
             self.known_keys[added.key_id] = added
 
     def _extend_tree(self, index: int, leaf: bytes | None, nodes: dict[merkle.Coordinate, bytes]) -> None:
-        # Two values are carried for each subtree: computed from the leaves, which checkpoints are held against,
+        # Two values are carried for each subtree: computed from the leaves, for the checkpoints,
         # and stored: a stored node is judged by its stored children, so a fault is not seen again above it.
         computed, stored = leaf, leaf
         level = 0

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .errors import ProofError
 
@@ -133,6 +133,12 @@ def consistency_ranges(old_size: int, new_size: int) -> list[Range]:
     if start > 0:  # otherwise the old tree is the subtree reached, and its root is known to the checker
         ranges.append((start, stop))
     return ranges[::-1]
+
+
+def cover_proofs(indexes: Iterable[int], size: int) -> list[Coordinate]:
+    """Return the nodes that the inclusion proofs of several leaves need, each once."""
+    covers = (cover_range(*item) for index in indexes for item in inclusion_ranges(index, size))
+    return list(dict.fromkeys(itertools.chain.from_iterable(covers)))
 
 
 def inclusion_proof(read: Reader, index: int, size: int) -> tuple[bytes, ...]:

@@ -28,6 +28,10 @@ SUBJECT = _table(SubjectRow)
 KEY = _table(KeyRow)
 
 
+MAX_PARAMETERS = 2000
+"""Values in one query: SQLite's own limit is 32,766, and a long list is compiled anew each time."""
+
+
 def node_reader(connection: Connection) -> Reader:
     """Return a reader of tree nodes: leaf hashes from the entries, the others from the node table.
 
@@ -39,12 +43,14 @@ def node_reader(connection: Connection) -> Reader:
         wanted = [coordinate for coordinate in coordinates if coordinate not in found]
         leaves = [position for level, position in wanted if level == 0]
         inner = [coordinate for coordinate in wanted if coordinate[0] > 0]
-        if leaves:
-            query = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(ENTRY.c.entry_index.in_(leaves))
+        for start in range(0, len(leaves), MAX_PARAMETERS):
+            chosen = ENTRY.c.entry_index.in_(leaves[start : start + MAX_PARAMETERS])
+            query = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(chosen)
             found.update({(0, index): leaf for index, leaf in connection.execute(query)})
-        if inner:
-            nodes = select(NODE).where(tuple_(NODE.c.level, NODE.c.position).in_(inner))
-            found.update({(row.level, row.position): row.hash for row in connection.execute(nodes)})
+        for start in range(0, len(inner), MAX_PARAMETERS // 2):
+            pairs = tuple_(NODE.c.level, NODE.c.position).in_(inner[start : start + MAX_PARAMETERS // 2])
+            nodes = connection.execute(select(NODE).where(pairs))
+            found.update({(row.level, row.position): row.hash for row in nodes})
         missing = [coordinate for coordinate in wanted if coordinate not in found]
         if missing:
             level, position = missing[0]

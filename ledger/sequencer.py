@@ -23,6 +23,7 @@ from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, 
 from .event import Event, Head, Place, open_event
 from .keys import PublicKey, SigningKey
 from .note import parse_vkey
+from .receipt import Receipt
 from .rows import CHECKPOINT, ENTRY, KEY, NODE, STATE, SUBJECT, node_reader, read_head, read_note
 
 
@@ -204,8 +205,8 @@ def read_known_keys(connection: Connection) -> dict[str, PublicKey]:
     return {public_key.key_id: public_key for public_key in keys}
 
 
-def read_back(sequencer: Sequencer) -> None:
-    """Read what the transaction wrote and check it as a stranger would, before it is committed.
+def read_back(sequencer: Sequencer) -> dict[int, Receipt]:
+    """Read what the transaction wrote, check it as a stranger would, and return the receipts by index.
 
     A leaf hash that enters a signed tree with one flipped bit can never be repaired (it happened to a public
     log in 2021), so hashes are computed again from the stored bytes, and proofs from the stored nodes.
@@ -215,7 +216,7 @@ def read_back(sequencer: Sequencer) -> None:
     CorruptError : memory, code or database got something wrong; the transaction must be rolled back
     """
     try:
-        _check_written(sequencer)
+        return _check_written(sequencer)
     except StorageError:
         raise
     except LedgerError as error:
@@ -224,18 +225,21 @@ def read_back(sequencer: Sequencer) -> None:
         ) from error
 
 
-def _check_written(sequencer: Sequencer) -> None:
+def _check_written(sequencer: Sequencer) -> dict[int, Receipt]:
     connection, old = sequencer.connection, sequencer.state
     new = read_state(connection)
     assert new is not None
-    checkpoint = open_checkpoint(read_note(connection, new.size), old.origin, old.vkey)
+    note = read_note(connection, new.size)
+    checkpoint = open_checkpoint(note, old.origin, old.vkey)
     if (checkpoint.size, checkpoint.root) != (new.size, new.root) or new.size != sequencer.size:
         raise CorruptError(f"checkpoint read back says size {checkpoint.size}, the state {new.size}")
     read = node_reader(connection)
+    read(merkle.cover_proofs(range(old.size, new.size), new.size))  # all at once, not proof by proof
     if old.size:
         proof = merkle.consistency_proof(read, old.size, new.size)
         merkle.check_consistency(old.size, new.size, old.root, new.root, proof)
     link = old.chain_hash
+    receipts = {}
     rows = connection.execute(
         select(ENTRY).where(ENTRY.c.entry_index >= old.size).order_by(ENTRY.c.entry_index)
     ).all()
@@ -246,10 +250,12 @@ def _check_written(sequencer: Sequencer) -> None:
             raise CorruptError(f"entry {row.entry_index} read back differs", index=row.entry_index)
         path = merkle.inclusion_proof(read, row.entry_index, new.size)
         merkle.check_inclusion(row.entry_index, new.size, leaf, path, new.root)
+        receipts[row.entry_index] = Receipt(row.entry_index, leaf, note, path)
     if link != new.chain_hash:
         raise CorruptError("chain read back does not end in the state row's link")
     _compare_rows(connection, sequencer, SUBJECT)
     _compare_rows(connection, sequencer, KEY)
+    return receipts
 
 
 def _compare_rows(connection: Connection, sequencer: Sequencer, table: sqlalchemy.Table) -> None:

@@ -158,11 +158,12 @@ class Store:
                     connection, state, read_edge(connection, state), read_known_keys(connection)
                 )
                 indexes = [sequencer.add(event) for event in events]
+                fresh = {}
                 if sequencer.new_indexes:
                     sequencer.write(log_signing_key)
-                    read_back(sequencer)
+                    fresh = read_back(sequencer)
                 read = node_reader(connection)
-                receipts = [read_receipt(connection, read, index) for index in indexes]
+                receipts = [fresh.get(index) or read_receipt(connection, read, index) for index in indexes]
                 self._commit(connection)
                 return receipts
         except StorageError:
