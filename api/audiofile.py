@@ -46,7 +46,7 @@ class PcmDigest:
 
 
 def quantise(block: NDArray[np.float32], *, bits: int) -> NDArray[np.int32]:
-    """Round float samples (channels, samples) to `bits`, clipped; int32 (samples, channels), in the upper bits."""
+    """Round float samples (channels, samples) to `bits`, clipped; int32 (samples, channels)."""
     limit = float(1 << (bits - 1))
     integers = np.rint(block.T.astype(np.float64) * limit)  # (T, C)
     clipped = np.clip(integers, -limit, limit - 1.0).astype(np.int64)

@@ -8,7 +8,6 @@ import typer
 from .cli_options import HomeOption
 from .console import output
 from .errors import LedgerFolderError
-from .http.server import bind, build_server, hold_serving_lock
 from .installation import open_installation
 from .outcomes import BAD
 from .settings import read_settings
@@ -28,6 +27,8 @@ def serve_command(
     home: HomeOption = None,
 ) -> None:
     """Serve the HTTP interface until interrupted."""
+    from .http.server import bind, build_server, hold_serving_lock  # the framework is slow to import
+
     settings = read_settings(home)
     with hold_serving_lock(settings), bind(host, port) as sock:
         open_installation(settings).close()  # say what is wrong before the server starts, not in its log

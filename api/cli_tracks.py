@@ -230,7 +230,7 @@ def _copy_out(issued: Issued, folder: Path | None) -> Path | None:
         shutil.copytree(issued.folder, folder)
     except (OSError, shutil.Error) as error:
         raise WriteError(
-            f"track {issued.track_id} is registered and in {issued.folder}, but cannot be copied to {folder}: {error}"
+            f"track {issued.track_id} is released in {issued.folder}, but cannot be copied: {error}"
         ) from error
     return folder
 
