@@ -125,7 +125,7 @@ def show(rows: Sequence[dict[str, Any]], summary: Sequence[dict[str, Any]]) -> N
             ]
             for row in rows
         ],
-        note="worst s: NMR of the worst second, dB; clipped, silence: samples newly clipped, no longer silent",
+        note="worst s: NMR of the worst second, dB; clipped, silence: samples newly clipped, not silent now",
     )
     show_table(
         "audibility, summary",

@@ -11,10 +11,8 @@ import argparse
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from benchmarks.attack import apply
 from benchmarks.attacks import find
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks
 from benchmarks.report import (
-    TrialLog,
     describe_run,
     digest_code,
     make_parser,
@@ -37,6 +34,7 @@ from benchmarks.report import (
 )
 from benchmarks.robustness import load_section, mark_section
 from benchmarks.tools import BenchmarkError
+from benchmarks.trials import TrialLog, run_trials
 
 UNMARKED, MARKED = "unmarked music", "marked music, wrong key"
 # A false alarm must be as rare on transformed clips: the attacks take turns.
@@ -120,35 +118,6 @@ def plan_queries(options: argparse.Namespace) -> list[Query]:
     ]
 
 
-def run_queries(queries: Sequence[Query], log: TrialLog, *, jobs: int) -> Iterator[dict[str, Any]]:
-    """Make the queries that the log lacks; yields the rows of all, done ones first."""
-    missing = []
-    for query in queries:
-        row = log.find(query.identify())
-        if row is None:
-            missing.append(query)
-        else:
-            yield row
-    if jobs == 1:
-        for query in missing:
-            row = make_query(query)
-            log.append(row)
-            yield row
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(make_query, query) for query in missing]
-        try:
-            for future in as_completed(futures):
-                row = future.result()
-                log.append(row)
-                yield row
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
 def count_alarms(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Count queries at or below each p, with the expectation and the chance of so many if p were exact."""
     counts = []
@@ -206,8 +175,8 @@ def measure() -> None:
     name = f"false_alarms-{options.split}"
     queries = plan_queries(options)
     log = TrialLog(options.output / f"{name}.jsonl")
-    progress = show_progress(run_queries(queries, log, jobs=options.jobs), total=len(queries), what="queries")
-    rows = list(progress)
+    made = run_trials(queries, log, identify=Query.identify, make=make_query, jobs=options.jobs)
+    rows = list(show_progress(made, total=len(queries), what="queries"))
     counts = count_alarms(rows)
     show_counts(counts, rows)
     stem = f"{name}-short" if options.short else name

@@ -124,14 +124,18 @@ def write_json(path: Path, benchmark: str, run: Mapping[str, Any], results: Mapp
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, note: str = "") -> None:
     """Print a table; the first column is text, the others are figures."""
-    table = Table(title=title, caption=note or None, title_justify="left", caption_justify="left")
+    table = Table()
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number > 0)
     for row in rows:
         table.add_row(*row)
     # Into a file or pipe a table must not be squeezed to 80 columns.
-    width = None if sys.stdout.isatty() else 40 + 24 * len(columns)
-    Console(width=width).print(table)
+    width = None if sys.stdout.isatty() else 60 + 24 * len(columns)
+    console = Console(width=width, highlight=False)
+    console.print(f"\n{title}")
+    console.print(table)
+    if note:
+        console.print(note)
 
 
 def show_progress(items: Iterable[Item], *, total: int, what: str) -> Iterator[Item]:
@@ -145,46 +149,6 @@ def show_progress(items: Iterable[Item], *, total: int, what: str) -> Iterator[I
             shown = now
             rest_s = (now - start) / done * (total - done)
             print(f"{what}: {done} of {total}, about {rest_s:.0f} s left", file=sys.stderr, flush=True)
-
-
-class TrialLog:
-    """Trials done so far, one JSON object a line, so that an interrupted benchmark goes on where it stopped.
-
-    A trial is found again by its `id`, an object of everything its outcome depends on.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.done: dict[str, dict[str, Any]] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            return
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            try:
-                row = json.loads(line)
-                self.done[self.name(row["id"])] = row
-            except (json.JSONDecodeError, KeyError, TypeError):
-                # A kill in mid-write leaves half a line; that trial is made again.
-                print(f"{path}: line {number} is not a trial, left out", file=sys.stderr)
-
-    @staticmethod
-    def name(identity: Mapping[str, Any]) -> str:
-        """Canonical text of a trial's identity."""
-        return json.dumps(identity, sort_keys=True)
-
-    def find(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Find a trial's row, or None where it was not made yet."""
-        return self.done.get(self.name(identity))
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a trial; on disk before the call returns."""
-        with self.path.open("a+b") as file:
-            if file.tell() and self.path.read_bytes()[-1:] != b"\n":
-                file.write(b"\n")
-            file.write(json.dumps(row).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.done[self.name(row["id"])] = row
 
 
 def run_main(measure: Any) -> int:

@@ -13,11 +13,9 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,6 @@ from benchmarks.attack import Attack, apply
 from benchmarks.attacks import ATTACKS, FAMILIES, find, short_list
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.report import (
-    TrialLog,
     describe_run,
     digest_code,
     make_parser,
@@ -38,6 +35,7 @@ from benchmarks.report import (
 )
 from benchmarks.systems import EXACT, NONE, WRONG, Provenote, System, open_peer
 from benchmarks.tools import Audio, BenchmarkError
+from benchmarks.trials import TrialLog, run_trials
 
 CLIPS_S = (5.0, 10.0, 15.0, 30.0)
 SECTION_S = 90.0  # how much of a long track is marked and cut from
@@ -160,34 +158,9 @@ def plan_trials(options: argparse.Namespace, systems: Sequence[str]) -> list[Tri
     ]
 
 
-def run_trials(trials: Sequence[Trial], log: TrialLog, *, jobs: int) -> Iterator[dict[str, Any]]:
-    """Make the trials that the log lacks; yields the rows of all, done ones first."""
-    missing = []
-    for trial in trials:
-        row = log.find(trial.identify(open_system(trial.system).version))
-        if row is None:
-            missing.append(trial)
-        else:
-            yield row
-    if jobs == 1:
-        for trial in missing:
-            row = make_trial(trial)
-            log.append(row)
-            yield row
-        return
-    # Spawned workers read this setting as numpy is imported: one thread each.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        futures: list[Future[dict[str, Any]]] = [pool.submit(make_trial, trial) for trial in missing]
-        try:
-            for future in as_completed(futures):
-                row = future.result()
-                log.append(row)
-                yield row
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+def identify(trial: Trial) -> dict[str, Any]:
+    """Everything that a trial's outcome depends on."""
+    return trial.identify(open_system(trial.system).version)
 
 
 def count_outcomes(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
@@ -320,9 +293,9 @@ def measure() -> None:
     trials = plan_trials(options, systems)
     stem = f"robustness-{options.split}"
     log = TrialLog(options.output / f"{stem}.jsonl")
-    progress = show_progress(run_trials(trials, log, jobs=options.jobs), total=len(trials), what="trials")
+    made = run_trials(trials, log, identify=identify, make=make_trial, jobs=options.jobs)
     start = time.monotonic()
-    rows = list(progress)
+    rows = list(show_progress(made, total=len(trials), what="trials"))
     families, attacks = count_outcomes(rows, "family"), count_outcomes(rows, "attack")
     if options.detail:
         show_counts(attacks, "attack", systems, options.clips)
