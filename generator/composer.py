@@ -1,7 +1,8 @@
 """The composer: a decoder-only transformer over tune tokens.
 
-Pre-norm blocks with rotary positions (Su et al., "RoFormer", 2021); besides the token, each position is told its place in
-the bar, the bar's number and the section's number, all computed from the tokens before it (tokens.Grammar.context).
+Pre-norm blocks with rotary positions (Su et al., "RoFormer", 2021); besides the token, each position is told
+its place in the bar, the bar's number and the section's number, all computed from the tokens before it
+(tokens.Grammar.context).
 """
 
 from dataclasses import dataclass

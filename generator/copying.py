@@ -1,8 +1,9 @@
 """Copy check: how much of a melody's note sequence occurs in the training tunes.
 
-Every sequence of SEQUENCE_NOTES scale steps (rhythm ignored, relative to the tonic's nearest octave) of the training
-tunes is kept as a 32-bit hash; a run is a chain of consecutive hits. A melody with about 400,000 hashes known has a
-chance of 1e-4 per sequence to be counted as a hit by accident, and 1e-50 for a run of the limit.
+Every sequence of SEQUENCE_NOTES scale steps (rhythm ignored, relative to the tonic's nearest octave) of the
+training tunes is kept as a 32-bit hash; a run is a chain of consecutive hits. A melody with about 400,000
+hashes known has a chance of 1e-4 per sequence to be counted as a hit by accident, and 1e-50 for a run of the
+limit.
 """
 
 import hashlib
@@ -24,7 +25,9 @@ def note_steps(tune: Tune) -> NDArray[np.int64]:
 
 
 def hash_sequences(steps: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """32-bit hash of every run of SEQUENCE_NOTES steps, octave of the first note taken off, (n - 11,) uint32."""
+    """32-bit hash of every run of SEQUENCE_NOTES steps, octave of the first note taken off, (n - 11,)
+    uint32.
+    """
     if len(steps) < SEQUENCE_NOTES:
         return np.zeros(0, dtype=np.uint32)
     windows = np.lib.stride_tricks.sliding_window_view(steps, SEQUENCE_NOTES)

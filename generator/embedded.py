@@ -1,15 +1,15 @@
-"""The embedded engine: prompt -> settings -> form -> tune -> harmony -> score -> sound, all from the files here.
+"""The embedded engine: prompt -> settings -> form -> tune -> harmony -> score -> sound, all from the files
+here.
 
-Deterministic: every random choice comes from generators derived from the request's seed, and the arithmetic runs on
-one thread, so equal requests give equal samples on one machine whatever its number of threads.
+Deterministic: every random choice comes from generators derived from the request's seed, and the arithmetic
+runs on one thread, so equal requests give equal samples on one machine whatever its number of threads.
 """
 
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.metadata import version as library_version
 
 import numpy as np
@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from .arrangement import arrange
 from .composer import Composer
-from .copying import RUN_LIMIT_NOTES, check_copying
+from .composition import compose_tune
 from .engine import (
     CancelCheck,
-    CopyCheck,
     EngineDescription,
     ModelIdentity,
     Progress,
@@ -30,21 +29,15 @@ from .engine import (
     never_cancelled,
     report_nothing,
 )
-from .errors import Cancelled, GeneratorError, RequestError
-from .form import TAIL_S, Form, plan_form
+from .errors import Cancelled, RequestError
+from .form import plan_form
 from .harmony import harmonise
-from .instruments import BY_NAME, EMBEDDING_ROW
 from .midi import format_midi
-from .mixing import add_room, pan_mono, set_level
 from .notation import format_tune
-from .opening import Opening, read_opening
-from .prompt import PARAMETERS, Settings, read_prompt
-from .sampling import draw_tunes
-from .score import Score
-from .synthesis import TimedNote, render_part
+from .opening import read_opening
+from .prompt import PARAMETERS, read_prompt
+from .rendering import finish_mix, render_score
 from .timbre import SAMPLE_RATE, TimbreNetwork
-from .tokens import TOKEN_ID, decode_tokens
-from .tune import Tune
 from .weights import (
     COMPOSER,
     TIMBRE,
@@ -60,10 +53,8 @@ from .weights import (
 NAME, VERSION = "embedded", "1"
 MIN_SECONDS, MAX_SECONDS = 5.0, 600.0
 MAX_SEED = 2**63 - 1
-DRAFTS = 4
-# After so many rounds of drafts that all copy too much, give up loudly.
-MAX_ROUNDS = 5
-LICENCE = "Apache-2.0"
+# The weights fall under the licence of this project (SPDX reference).
+LICENCE = "LicenseRef-Provenote"
 TRAINING_CORPUS = (
     "public-domain dance tunes (music21 10.5.1 corpus: oneills1850, airdsAirs, ryansMammoth, miscFolk); "
     "timbre from FluidR3_GM (MIT)"
@@ -156,7 +147,16 @@ class EmbeddedEngine:
         if opening is not None:
             form = opening.fit(form)
         with one_thread():
-            tune, copying = self._compose(settings, form, opening, request.seed, step)
+            tune, copying = compose_tune(
+                self._composer,
+                self._sequences,
+                self._digests[TUNES],
+                settings,
+                form,
+                opening,
+                seed=request.seed,
+                progress=lambda fraction: step("compose", fraction),
+            )
             stop_clock("compose")
             step("arrange", 0.0)
             chords = harmonise(tune)
@@ -166,7 +166,12 @@ class EmbeddedEngine:
             abc = format_tune(tune, chords=chords, title=title, tempo_bpm=form.tempo_bpm)
             midi = format_midi(score)
             stop_clock("arrange")
-            audio = self._render(score, request.seed, step, stop_clock)
+            audio = render_score(
+                self._timbre, score, seed=request.seed, progress=lambda fraction: step("render", fraction)
+            )
+            stop_clock("render")
+            audio = finish_mix(audio, progress=lambda fraction: step("mix", fraction))
+            stop_clock("mix")
         understood = {**settings.understood, "seconds": f"{request.seconds:g}"}
         understood["bars"] = f"{form.total_bars} at {form.tempo_bpm:g} quarter notes per minute"
         progress("done", 1.0)
@@ -191,74 +196,6 @@ class EmbeddedEngine:
         libraries["python"] = platform.python_version()
         return ModelIdentity(NAME, VERSION, dict(self._digests), LICENCE, libraries)
 
-    def _compose(
-        self, settings: Settings, form: Form, opening: Opening | None, seed: int, step: Progress
-    ) -> tuple[Tune, CopyCheck]:
-        """Draw drafts until one passes the copy check; of those that pass, the one of the calmest line."""
-        header = [TOKEN_ID[w] for w in (f"M:{settings.metre}", f"K:{settings.mode}", f"R:{settings.rhythm}")]
-        start = opening.tokens(settings) if opening is not None else header
-        rejected = 0
-        for attempt in range(MAX_ROUNDS):
-            sequences = draw_tunes(
-                self._composer,
-                start,
-                plan=form.sections,
-                seed=(seed, 1, attempt),
-                drafts=DRAFTS,
-                progress=lambda fraction: step("compose", fraction),
-            )
-            passed: list[tuple[float, Tune, CopyCheck]] = []
-            for sequence in sequences:
-                tune = decode_tokens(sequence, tonic=settings.tonic)
-                found = check_copying(tune, self._sequences, index_sha256=self._digests[TUNES])
-                if found.longest_run >= RUN_LIMIT_NOTES:
-                    rejected += 1
-                    continue
-                passed.append((melodic_quality(tune), tune, found))
-            if passed:
-                _, tune, found = max(passed, key=lambda item: item[0])
-                return tune, replace(found, rejected=rejected)
-        raise GeneratorError(
-            f"expected a tune with no run of {RUN_LIMIT_NOTES} notes from the training tunes, got none in "
-            f"{MAX_ROUNDS * DRAFTS} drafts; another seed or opening may help"
-        )
-
-    def _render(
-        self, score: Score, seed: int, step: Progress, stop_clock: Callable[[str], None]
-    ) -> NDArray[np.float32]:
-        length_s = score.length_s + TAIL_S
-        length = math.ceil(length_s * SAMPLE_RATE)
-        audio = np.zeros((2, length), dtype=np.float32)
-        for number, part in enumerate(score.parts):
-            notes = []
-            for note in part.notes:
-                onset = score.tick_to_s(note.onset)
-                held = score.tick_to_s(note.onset + note.duration) - onset
-                notes.append(TimedNote(note.pitch, onset, held, note.velocity))
-
-            def part_progress(fraction: float, number: int = number) -> None:
-                step("render", (number + fraction) / len(score.parts))
-
-            mono = render_part(
-                self._timbre,
-                notes,
-                BY_NAME[part.instrument],
-                EMBEDDING_ROW[part.instrument],
-                length_samples=length,
-                random=np.random.default_rng((seed, 3, number)),
-                progress=part_progress,
-            )
-            audio += pan_mono(mono, part.pan, part.gain_db)
-        stop_clock("render")
-        step("mix", 0.0)
-        audio = add_room(audio, SAMPLE_RATE)
-        fade = int(0.3 * SAMPLE_RATE)
-        audio[:, -fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)
-        audio = set_level(audio, SAMPLE_RATE)
-        assert bool(np.isfinite(audio).all())
-        stop_clock("mix")
-        return audio
-
 
 def check_request(request: Request) -> None:
     """Refuse a request that cannot be served, before any work."""
@@ -275,15 +212,3 @@ def check_request(request: Request) -> None:
         or not 0 <= request.seed <= MAX_SEED
     ):
         raise RequestError(f"expected a seed of 0 to {MAX_SEED}, got {request.seed!r}")
-
-
-def melodic_quality(tune: Tune) -> float:
-    """How singable a line is: few leaps beyond a sixth, some variety, not the same note over and over."""
-    steps = [n.step for s in tune.sections for b in s.bars for n in b if n.step is not None]
-    moves = np.abs(np.diff(np.array(steps, dtype=np.int64)))
-    if len(moves) == 0:
-        return -10.0
-    leaps, repeats = float((moves > 5).mean()), float((moves == 0).mean())
-    bars = [b for s in tune.sections for b in s.bars]
-    variety = len(set(bars)) / len(bars)
-    return -3.0 * leaps - 1.5 * max(0.0, repeats - 0.25) - 2.0 * abs(variety - 0.75)

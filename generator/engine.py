@@ -1,7 +1,7 @@
 """What every engine offers: describe itself, and turn a request into audio with its identity attached.
 
-The interface is the one that the rest of the system sees. The embedded engine composes a score and renders it; an
-engine that only makes audio leaves `score`, `abc` and `midi` empty.
+The interface is the one that the rest of the system sees. The embedded engine composes a score and renders
+it; an engine that only makes audio leaves `score`, `abc` and `midi` empty.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model made it: engine name and version, SHA-256 (hex) of each weights file, licence, library versions."""
+    """Which model made it: engine name and version, SHA-256 (hex) of each weights file, licence, library
+    versions.
+    """
 
     engine: str
     version: str
@@ -44,10 +46,12 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True)
 class CopyCheck:
-    """How much of the melody's note sequence occurs in the training tunes (steps of the scale, rhythm ignored).
+    """How much of the melody's note sequence occurs in the training tunes (steps of the scale, rhythm
+    ignored).
 
     hit_rate: share of 12-note sequences found; longest_run: notes in the longest chain of such sequences;
-    rejected: drafts refused because of a chain of `limit` notes or more; index_sha256: digest of the index used.
+    rejected: drafts refused because of a chain of `limit` notes or more; index_sha256: digest of the index
+    used.
     """
 
     hit_rate: float

@@ -1,9 +1,10 @@
 """Harmony: one chord for each bar (two in 4/4) under a melody, by dynamic programming.
 
-The rule. Candidates are the mode's own triads, in minor with the major dominant as well. A chord scores the melody notes
-it carries, by length and metrical weight: chord tones for it, others against it. Moving from chord to chord scores the
-strength of the root motion (falling fifth best, repetition allowed but not for long). The tune begins and ends on the
-tonic; a section ends on tonic or dominant. Viterbi's algorithm finds the best sequence of the whole tune.
+The rule. Candidates are the mode's own triads, in minor with the major dominant as well. A chord scores the
+melody notes it carries, by length and metrical weight: chord tones for it, others against it. Moving from
+chord to chord scores the strength of the root motion (falling fifth best, repetition allowed but not for
+long). The tune begins and ends on the tonic; a section ends on tonic or dominant. Viterbi's algorithm finds
+the best sequence of the whole tune.
 """
 
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def spans_of_bar(metre: str, bar_units: int) -> list[tuple[int, int]]:
 def harmonise(tune: Tune) -> list[list[list[ChordSpan]]]:
     """Chords by section, full bar and span: the best sequence for the tune played once through.
 
-    The result has one list for each section, in it one for each bar in time (the pick-up has none), in it the spans.
+    The result has one list for each section, in it one for each bar in time (the pick-up has none), in it
+    the spans.
     """
     stretches = spans_of_bar(tune.metre, tune.bar_units)
     places: list[tuple[Bar, int, int, bool, bool]] = []  # bar, start, length, ends section, ends tune

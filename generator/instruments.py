@@ -1,7 +1,8 @@
 """The instruments that the synthesiser was trained on, in the order of its embedding rows.
 
-`program` is the General MIDI program (0-based) of the reference sound; `low`..`high` the playable MIDI pitches;
-`centre` where a melody sits best. Vibrato (cents, Hz) and fading in of it are performance rules, not learned.
+`program` is the General MIDI program (0-based) of the reference sound; `low`..`high` the playable MIDI
+pitches; `centre` where a melody sits best. Vibrato (cents, Hz) and fading in of it are performance rules,
+not learned.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Mixing: parts to a stereo signal with a room and an even loudness.
 
-Loudness after ITU-R BS.1770-4 (K-weighting, gating); the room is a fixed synthetic impulse response, decaying noise
-that loses its high frequencies first (Moorer, "About this reverberation business", 1979).
+Loudness after ITU-R BS.1770-4 (K-weighting, gating); the room is a fixed synthetic impulse response,
+decaying noise that loses its high frequencies first (Moorer, "About this reverberation business", 1979).
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ def room_response(sample_rate: int) -> NDArray[np.float64]:
 
 def add_room(dry: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
     """Add the room's answer to a stereo signal, same length."""
-    wet = signal.oaconvolve(dry.astype(np.float64), room_response(sample_rate), axes=1)[:, : dry.shape[1]]
+    wet = signal.oaconvolve(dry, room_response(sample_rate).astype(np.float32), axes=1)[:, : dry.shape[1]]
     return np.asarray(dry + 10 ** (ROOM_LEVEL_DB / 20) * wet, dtype=np.float32)
 
 
@@ -85,7 +85,7 @@ def _k_weighting(sample_rate: int) -> NDArray[np.float64]:
 
 def true_peak(audio: NDArray[np.float32]) -> float:
     """Largest magnitude between the samples too, by four-fold oversampling."""
-    return float(np.abs(signal.resample_poly(audio.astype(np.float64), 4, 1, axis=1)).max(initial=0.0))
+    return float(np.abs(signal.resample_poly(audio, 4, 1, axis=1)).max(initial=0.0))
 
 
 def set_level(audio: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:

@@ -7,8 +7,9 @@
     K:Dm
     |: A2 d2 f2 | e2 c2 A2 :|
 
-One voice of melody: chords give their top note, grace notes, slurs and decorations are left out, of two endings the
-second is kept. What cannot be kept exactly (other tuplets than triplets, changes of metre or key) is refused.
+One voice of melody: chords give their top note, grace notes, slurs and decorations are left out, of two
+endings the second is kept. What cannot be kept exactly (other tuplets than triplets, changes of metre or
+key) is refused.
 """
 
 import re
@@ -205,7 +206,7 @@ def _read_bars(body: str, reader: _Reader) -> list[tuple[list[TuneNote], str, st
             notes, lengths, accidentals = [], [], {}
         elif kind == "other" and item["other"] in "Z[]&":
             raise RequestError(f"expected one voice of notes, rests and bar lines, got {item['other']!r}")
-        elif kind == "other" and item["other"] not in " \t\r\n.~HJLMOPRSTuvhijklmnopqrs()$*`;yUVWXYNIKQw@#?'":
+        elif kind == "other" and item["other"] not in " \t\r\n.~HKLMOPQRSTUVikuv()$*`;y":
             raise RequestError(f"expected ABC notation, got {item['other']!r}")
     if notes:
         bars.append((_fix_lengths(notes, lengths), "", ""))
@@ -331,8 +332,8 @@ def _format_length(length: Fraction) -> str:
 
 
 def _format_pitch(note: TuneNote, tune: Tune, own: dict[str, int], touched: set[str]) -> str:
-    """Pitch of a note. Readers differ on whether an accidental holds in other octaves, so after one in a bar every
-    note on that letter says its own."""
+    """Pitch of a note. Readers differ on whether an accidental holds in other octaves, so after one in a bar
+    every note on that letter says its own."""
     if note.step is None:
         return "z"
     register, letter_index = divmod(note.step + LETTERS.index(tune.tonic[0]), 7)

@@ -7,7 +7,7 @@ from .errors import RequestError
 from .form import Form
 from .notation import MAX_CHARACTERS, parse_tune, split_tunes
 from .prompt import Settings
-from .tokens import TOKEN_ID, Grammar, encode_notes
+from .tokens import TOKEN_ID, Grammar, encode_notes, normal_octave
 from .tune import Section, Tune
 
 MAX_OPENING_BARS = 64
@@ -37,6 +37,11 @@ class Opening:
         bars = self.tune.sections[0].full_bars
         first = max(form.sections[0], 4 * -(-(bars + 1) // 4))
         return replace(form, sections=(first, *form.sections[1:]))
+
+    @property
+    def octaves(self) -> int:
+        """Octaves between the composer's register and the opening's own."""
+        return normal_octave(self.tune)
 
     def tokens(self, settings: Settings) -> list[int]:
         """Token ids of header and opening, ending after a full bar.

@@ -2,8 +2,8 @@
 
     "slow waltz in D minor, piano" -> waltz, 3/4, D minor, 84 quarter notes per minute, piano
 
-Rules, not a model: every word is recognised, a filler, or reported as ignored. Parameters of the request override
-the prompt. What nothing asks for is chosen by default and reported as such.
+Rules, not a model: every word is recognised, a filler, or reported as ignored. Parameters of the request
+override the prompt. What nothing asks for is chosen by default and reported as such.
 """
 
 import re
@@ -42,8 +42,8 @@ _TEMPO_OF = {
 _TEMPO_WORDS = {
     "very slow": 0.6, "slow": 0.7, "largo": 0.58, "adagio": 0.66, "lento": 0.62, "andante": 0.8, "calm": 0.8,
     "gentle": 0.82, "relaxed": 0.82, "peaceful": 0.78, "moderate": 1.0, "moderato": 1.0, "medium": 1.0,
-    "lively": 1.12, "brisk": 1.15, "allegro": 1.15, "vivace": 1.22, "fast": 1.2, "quick": 1.18, "upbeat": 1.12,
-    "presto": 1.3, "very fast": 1.32, "energetic": 1.15,
+    "lively": 1.12, "brisk": 1.15, "allegro": 1.15, "vivace": 1.22, "fast": 1.2, "quick": 1.18, "upbeat":
+    1.12, "presto": 1.3, "very fast": 1.32, "energetic": 1.15,
 }  # fmt: skip
 _MOODS = {
     "sad": "minor", "melancholy": "minor", "melancholic": "minor", "dark": "minor", "mournful": "minor",
@@ -121,7 +121,8 @@ _MINOR_RESPELLED = {"Ab": "G#", "Db": "C#", "Gb": "F#"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What will be made. melody and accompaniment name instruments; accompaniment None plays the melody alone.
+    """What will be made. melody and accompaniment name instruments; accompaniment None plays the melody
+    alone.
 
     tempo_is_exact: the tempo was given in figures and is kept; else it may bend to meet the length.
     """
@@ -268,7 +269,8 @@ def _read_tempo(
     if wanted is not None:
         if not MIN_TEMPO_BPM <= wanted <= MAX_TEMPO_BPM:
             raise RequestError(
-                f"expected a tempo of {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g} quarter notes per minute, got {wanted:g}"
+                f"expected a tempo of {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g} quarter notes per minute, "
+                f"got {wanted:g}"
             )
         found.understood["tempo"] = f"{wanted:g} quarter notes per minute"
         return wanted, True

@@ -1,7 +1,8 @@
 """Drawing tunes from the composer: several drafts at once, with a key-value cache, under the grammar.
 
-A token is drawn by nucleus sampling (Holtzman et al., "The curious case of neural text degeneration", 2020) from the
-tokens that the grammar allows. Every draft has a random generator of its own, derived from the seed and its number.
+A token is drawn by nucleus sampling (Holtzman et al., "The curious case of neural text degeneration", 2020)
+from the tokens that the grammar allows. Every draft has a random generator of its own, derived from the seed
+and its number.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,8 @@ def draw_tunes(
 ) -> list[list[int]]:
     """Complete token sequences that begin with `opening` and fill `plan` (bars of each section).
 
-    progress is called with the share of the plan's bars that the first draft has reached; it may raise to stop.
+    progress is called with the share of the plan's bars that the first draft has reached; it may raise to
+    stop.
     """
     grammars = [Grammar(plan=plan) for _ in range(drafts)]
     randoms = [np.random.default_rng((*seed, number)) for number in range(drafts)]

@@ -1,13 +1,14 @@
 """The score: what is played, when, by which instrument. Plain frozen data, no behaviour beyond lengths.
 
-Time is counted in ticks of 1/480 quarter note (the MIDI division written to files); a tempo in quarter notes per
-minute turns ticks into seconds. Pitch and velocity are MIDI numbers (60 = middle C, 1..127).
+Time is counted in ticks of 1/480 quarter note (the MIDI division written to files); a tempo in quarter notes
+per minute turns ticks into seconds. Pitch and velocity are MIDI numbers (60 = middle C, 1..127).
 """
 
 from dataclasses import dataclass
 
 TICKS_PER_QUARTER = 480
-# Tune notation counts in 1/96 of a whole note: the least unit in which 1/32 notes and eighth triplets are both whole.
+# Tune notation counts in 1/96 of a whole note: the least unit in which 1/32 notes and eighth triplets are
+# both whole.
 TICKS_PER_UNIT = TICKS_PER_QUARTER * 4 // 96
 
 
@@ -38,7 +39,8 @@ class Score:
     """A whole piece.
 
     tonic is a pitch name ("D", "Bb"), mode one of major, minor, dorian, mixolydian; metre (beats, beat unit);
-    tempo_bpm counts quarter notes per minute; `slowdown` holds (tick, tempo_bpm) changes after the start, ascending.
+    tempo_bpm counts quarter notes per minute; `slowdown` holds (tick, tempo_bpm) changes after the start,
+    ascending.
     """
 
     title: str

@@ -1,9 +1,9 @@
 """Synthesiser: notes of one part to samples, by a harmonic-plus-noise model with an inverse-STFT head.
 
-Every partial of every note becomes, in each frame, the main lobe of the window's transform at its exact frequency and
-phase (Rodet and Depalle, "Spectral envelopes and inverse FFT synthesis", AES 1992); noise bands get random phase. The
-frames of all notes share two spectra, so a part costs two inverse transforms however many notes it has. Levels come
-from the timbre network.
+Every partial of every note becomes, in each frame, the main lobe of the window's transform at its exact
+frequency and phase (Rodet and Depalle, "Spectral envelopes and inverse FFT synthesis", AES 1992); noise
+bands get random phase. The frames of all notes share two spectra, so a part costs two inverse transforms
+however many notes it has. Levels come from the timbre network.
 """
 
 import math
@@ -26,8 +26,8 @@ from .timbre import (
     noise_band_matrix,
 )
 
-# 4-term Blackman-Harris window: side lobes at -92 dB, so nine bins of the transform are the whole partial; shifted by
-# a quarter of its length it adds up to a constant.
+# 4-term Blackman-Harris window: side lobes at -92 dB, so nine bins of the transform are the whole partial;
+# shifted by a quarter of its length it adds up to a constant.
 _WINDOW_TERMS = (0.35875, 0.48829, 0.14128, 0.01168)
 _LOBE_BINS = 4
 _LOBE_STEPS = 1024
@@ -141,7 +141,7 @@ def _draw_notes(
     turns = f0[index] * (since_onset.double() - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ))
     numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
     stretch = numbers * torch.sqrt(
-        1 + codes.stiffness.double().clamp(0, 2e-3)[:, None] * numbers**2
+        1 + codes.stiffness.double().clamp(0, 6e-3)[:, None] * numbers**2
     )  # (N, K)
     if instrument.sustains:
         stretch = numbers.expand(len(notes), -1)
@@ -175,7 +175,9 @@ def held_levels_db(
     since_onset_s: torch.Tensor,
     instrument: Instrument,
 ) -> torch.Tensor:
-    """Levels of held notes, also past what the network learned: a struck note goes on falling at its last slope."""
+    """Levels of held notes, also past what the network learned: a struck note goes on falling at its last
+    slope.
+    """
     levels = network.levels_db(codes.code[index], since_onset_s.clamp(max=LEARNED_HOLD_S))
     beyond = (since_onset_s - LEARNED_HOLD_S).clamp(min=0)
     if not instrument.sustains and bool((beyond > 0).any()):

@@ -1,8 +1,8 @@
 """Timbre network: instrument, pitch, velocity and time -> levels of partials and of noise bands.
 
-The harmonic-plus-noise family of Engel et al., "DDSP: Differentiable digital signal processing" (ICLR 2020): a small
-network says how loud every partial and every noise band is in each frame; `synthesis.py` turns that into sound.
-Levels are in dB re full scale. A frame is FRAME_HOP samples (5.8 ms at 44.1 kHz).
+The harmonic-plus-noise family of Engel et al., "DDSP: Differentiable digital signal processing" (ICLR 2020):
+a small network says how loud every partial and every noise band is in each frame; `synthesis.py` turns that
+into sound. Levels are in dB re full scale. A frame is FRAME_HOP samples (5.8 ms at 44.1 kHz).
 """
 
 import math
@@ -20,7 +20,8 @@ FFT_SIZE = 1024
 
 
 def noise_band_matrix() -> torch.Tensor:
-    """Triangular bands evenly spaced on the mel scale up to 20 kHz, (NOISE_BANDS, FFT_SIZE // 2 + 1), rows not scaled.
+    """Triangular bands evenly spaced on the mel scale up to 20 kHz, (NOISE_BANDS, FFT_SIZE // 2 + 1), rows
+    not scaled.
 
     Neighbours overlap so that the columns of bins between the first and last centre sum to one.
     """
@@ -116,11 +117,14 @@ class TimbreNetwork(nn.Module):
         )
 
     def levels_db(self, code: torch.Tensor, since_onset_s: torch.Tensor) -> torch.Tensor:
-        """Levels (F, HARMONICS + NOISE_BANDS) of held notes; code (F, code), since_onset_s (F,) up to LEARNED_HOLD_S."""
+        """Levels (F, HARMONICS + NOISE_BANDS) of held notes; code (F, code), since_onset_s (F,) up to
+        LEARNED_HOLD_S.
+        """
         t = since_onset_s[:, None]
         decays = [torch.exp(-t.clamp(min=0) / constant) for constant in TIME_CONSTANTS_S]
         features = torch.cat([code, *decays, t, torch.log(t.clamp(min=0) + 0.002) / 3], 1)
         hidden = nn.functional.gelu(self.frame_in(features))
         for layer in self.frame_mid:
             hidden = hidden + nn.functional.gelu(layer(hidden))
-        return 20.0 * self.frame_out(hidden) - 60.0
+        levels: torch.Tensor = 20.0 * self.frame_out(hidden) - 60.0
+        return levels

@@ -2,10 +2,11 @@
 
     M:3/4 K:minor R:waltz U:0 d24 n4 n6 n8 | n9 n8 n6 | ... :| U:0 ... || end
 
-Pitches are steps above the tonic, so a tune has one spelling in all keys. A duration token (`d` units of 1/96 whole,
-`t` units for three notes of a triplet) is written when the duration changes; `U` gives the pick-up of a section.
-`Grammar` follows a sequence and says which tokens may come next: no note runs over its bar, a bar line stands only
-after a full bar, a section ends only when its last bar completes the pick-up and the plan's bars are reached.
+Pitches are steps above the tonic, so a tune has one spelling in all keys. A duration token (`d` units of 1/96
+whole, `t` units for three notes of a triplet) is written when the duration changes; `U` gives the pick-up of
+a section. `Grammar` follows a sequence and says which tokens may come next: no note runs over its bar, a bar
+line stands only after a full bar, a section ends only when its last bar completes the pick-up and the plan's
+bars are reached.
 """
 
 from dataclasses import dataclass, field
@@ -111,7 +112,9 @@ class Grammar:
     place: str = "metre"
 
     def push(self, token_id: int) -> None:
-        """Follow one token. The caller keeps to `allowed` when composing; corpus tunes are checked on encoding."""
+        """Follow one token. The caller keeps to `allowed` when composing; corpus tunes are checked on
+        encoding.
+        """
         word = VOCABULARY[token_id]
         self.words.append(word)
         self.after_duration = False
@@ -224,7 +227,7 @@ class Grammar:
 
 
 def decode_tokens(token_ids: list[int], *, tonic: str) -> Tune:
-    """The tune of a complete, well-formed sequence."""
+    """The tune of a complete, well-formed sequence, in the register of the composer (`normal_octave`)."""
     grammar = Grammar()
     header: dict[str, str] = {}
     sections: list[Section] = []

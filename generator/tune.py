@@ -1,7 +1,8 @@
 """A tune: one melody in sections of whole bars, written relative to its key.
 
-Durations count units of 1/96 whole note. A section may open with a pick-up (less than a bar); its last bar is then
-short by the same amount, so that a repeat joins exactly. Every other bar holds exactly `bar_units` units.
+Durations count units of 1/96 whole note. A section may open with a pick-up (less than a bar); its last bar
+is then short by the same amount, so that a repeat joins exactly. Every other bar holds exactly `bar_units`
+units.
 """
 
 from dataclasses import dataclass
@@ -20,14 +21,16 @@ SCALES = {
 }
 LETTERS = "CDEFGAB"
 NATURAL_SEMITONES = (0, 2, 4, 5, 7, 9, 11)
-# Position on the circle of fifths of the natural letters, and how far each mode's signature lies from major's.
+# Position on the circle of fifths of the natural letters, and how far each mode's signature lies from
+# major's.
 FIFTHS = {"F": -1, "C": 0, "G": 1, "D": 2, "A": 3, "E": 4, "B": 5}
 MODE_FIFTHS = {"major": 0, "minor": -3, "dorian": -2, "mixolydian": -1}
 
 
 @dataclass(frozen=True, slots=True)
 class TuneNote:
-    """step: scale steps above the tonic of the reference octave, None for a rest; alter: semitones off the scale.
+    """step: scale steps above the tonic of the reference octave, None for a rest; alter: semitones off the
+    scale.
 
     units: length in 1/96 whole; in_triplet: one of three notes written as a triplet.
     """
@@ -57,7 +60,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Tune:
-    """metre: a name of METRES; tonic: letter with optional # or b; mode: one of MODES; rhythm: see RHYTHMS."""
+    """metre: a name of METRES; tonic: letter with optional # or b; mode: one of MODES; rhythm: see
+    RHYTHMS.
+    """
 
     metre: str
     tonic: str
@@ -103,7 +108,9 @@ def pitch_of(step: int, alter: int, tonic: str, mode: str) -> int:
 
 
 def interior_bars_exact(tune: Tune) -> tuple[int, int]:
-    """(bars that hold exactly bar_units, bars looked at) over all bars but the first and last of each section."""
+    """(bars that hold exactly bar_units, bars looked at) over all bars but the first and last of each
+    section.
+    """
     exact = looked = 0
     for section in tune.sections:
         for bar in section.bars[1:-1]:

@@ -1,7 +1,7 @@
 """Weights files: found in the package, checked against pinned SHA-256 digests, then loaded.
 
-The digests are in weights/digests.json beside the files; the file is part of the code. A file with another digest is
-refused: what a signed statement says about the model must be true.
+The digests are in weights/digests.json beside the files; the file is part of the code. A file with another
+digest is refused: what a signed statement says about the model must be true.
 """
 
 import hashlib

@@ -2,9 +2,9 @@
 
     python -m generator.training.composer --data FOLDER --output generator/weights/composer.safetensors
 
-AdamW, cosine schedule, whole tunes packed into batches of about equal length; the weights with the lowest validation
-loss are kept, in fp16, and written whenever they improve. The published weights: ComposerConfig's defaults, 8 epochs,
-seed 1, one CPU core, about 40 minutes.
+AdamW, cosine schedule, whole tunes packed into batches of about equal length; the weights with the lowest
+validation loss are kept, in fp16, and written whenever they improve. The published weights: ComposerConfig's
+defaults, 8 epochs, seed 1, one CPU core, about 40 minutes.
 """
 
 import argparse
@@ -89,7 +89,9 @@ def train(
     device: str,
     keep: Callable[[Composer, float, int], None],
 ) -> None:
-    """Train one network; `keep(model, validation loss, epoch)` is called whenever the validation loss improves."""
+    """Train one network; `keep(model, validation loss, epoch)` is called whenever the validation loss
+    improves.
+    """
     torch.manual_seed(seed)
     model = Composer(config).to(device)
     shuffler = np.random.default_rng(seed)
@@ -107,7 +109,7 @@ def train(
             with torch.autocast(device, dtype=torch.bfloat16):
                 loss, count = batch_loss(model, train_batches[index])
             optimiser.zero_grad(set_to_none=True)
-            (loss / count).backward()
+            (loss / count).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
         now = validate(model, validation)

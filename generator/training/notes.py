@@ -2,14 +2,14 @@
 
     python -m generator.training.notes --soundfont /usr/share/sounds/sf2/FluidR3_GM.sf2 --output FOLDER
 
-Renders every instrument of `instruments.py` with FluidSynth (no reverb, no chorus): every third semitone at three
-velocities for training, and other semitones for validation. Each note is then taken apart after Serra and Smith,
-"Spectral modeling synthesis" (1990): the known pitch is refined, partial k is placed at k f0 sqrt(1 + B k^2)
-(Fletcher's stiff string), every partial is shifted to 0 Hz and smoothed to give its complex amplitude per frame,
-and what remains after taking the partials away is measured in bands as noise.
+Renders every instrument of `instruments.py` with FluidSynth (no reverb, no chorus): every second semitone at
+three velocities for training, and other semitones for validation. Each note is then taken apart after Serra
+and Smith, "Spectral modeling synthesis" (1990): the known pitch is refined, partial k is placed at
+k f0 sqrt(1 + B k^2) (Fletcher's stiff string), every partial is shifted to 0 Hz and smoothed to give its
+complex amplitude per frame, and what remains after taking the partials away is measured in bands as noise.
 
-Writes notes.npz: per note instrument row, pitch, velocity, detune (cents), B, vibrato-free frame amplitudes in dB
-(float16) and the frame where the note was let go. No audio is kept.
+Writes notes.npz: per note instrument row, pitch, velocity, detune (cents), B, and its frames of levels in
+dB (float16). No audio is kept.
 """
 
 import argparse
@@ -32,11 +32,13 @@ GAP_S = 1.5
 LEAD_S = 0.1
 TRAIN_VELOCITIES = (45, 80, 115)
 VALIDATION_VELOCITY = 95
-STEP = 3
+STEP = 2
 
 
 def notes_of(instrument: Instrument) -> list[tuple[int, int, bool]]:
-    """(pitch, velocity, is validation) of every note to be rendered; validation pitches lie between the others."""
+    """(pitch, velocity, is validation) of every note to be rendered; validation pitches lie between the
+    others.
+    """
     rows = [(p, v, False) for p in range(instrument.low, instrument.high + 1, STEP) for v in TRAIN_VELOCITIES]
     middle = (instrument.low + instrument.high) // 2
     for target in (instrument.low + 7, middle, instrument.high - 6):
@@ -74,9 +76,11 @@ def render(instrument: Instrument, soundfont: Path) -> list[NDArray[np.float64]]
 def partial_tracks(
     audio: torch.Tensor, phase: torch.Tensor, numbers: torch.Tensor, window_samples: int
 ) -> torch.Tensor:
-    """Complex amplitude per partial and frame, (K, frames): shift each partial to 0 Hz, smooth with a Hann window.
+    """Complex amplitude per partial and frame, (K, frames): shift each partial to 0 Hz, smooth with a Hann
+    window.
 
-    phase: phase of the fundamental per sample (rad, float64); numbers: (K,) frequency ratios to the fundamental.
+    phase: phase of the fundamental per sample (rad, float64); numbers: (K,) frequency ratios to the
+    fundamental.
     """
     decimation = 16
     rows = []
@@ -98,6 +102,40 @@ def frequency_offsets(tracks: torch.Tensor) -> torch.Tensor:
     return turn * SAMPLE_RATE / (2 * torch.pi * FRAME_HOP)
 
 
+def fit_string(
+    audio: torch.Tensor,
+    f0: float,
+    k: torch.Tensor,
+    detune: float,
+    stiffness: float,
+    window_samples: int,
+    start: int,
+    stop: int,
+) -> tuple[float, float]:
+    """Detuning (ratio less one) and stiffness B of a struck string from its partials k, given a first guess.
+
+    (f_k / k f0)^2 = (1 + detune)^2 (1 + B k^2) is linear in k^2; partials count by their strength.
+    """
+    t = torch.arange(len(audio), dtype=torch.float64)
+    ratio = (1 + detune) * torch.sqrt(1 + stiffness * k**2)
+    phase = 2 * torch.pi * f0 * t / SAMPLE_RATE
+    tracks = partial_tracks(audio, phase, k * ratio, window_samples)
+    power = (tracks.abs() ** 2)[:, 1:][:, start:stop]
+    offset = (frequency_offsets(tracks)[:, start:stop] * power).sum(1) / (power.sum(1) + 1e-18)
+    squares = (ratio + offset / (f0 * k)) ** 2
+    strength = power.sum(1)
+    weight = torch.sqrt(strength / strength.max()).clamp(max=0.3) * k * (strength > 1e-5 * strength.max())
+    if int((weight > 0).sum()) < 3:
+        return detune, stiffness
+    design = torch.stack([torch.ones_like(k), k**2], 1)
+    level, slope = torch.linalg.lstsq(
+        design * weight[:, None], (squares * weight)[:, None]
+    ).solution.flatten()
+    if not 0.95 < float(level) < 1.05:
+        return detune, stiffness
+    return float(torch.sqrt(level)) - 1, float((slope / level).clamp(0.0, 6e-3))
+
+
 def analyse(audio: NDArray[np.float64], pitch: int, *, stiff: bool) -> dict[str, NDArray[np.float32] | float]:
     """Partials and noise of one note. Levels in dB, (frames, HARMONICS) and (frames, NOISE_BANDS)."""
     x = torch.from_numpy(audio)
@@ -106,29 +144,25 @@ def analyse(audio: NDArray[np.float64], pitch: int, *, stiff: bool) -> dict[str,
     t = torch.arange(len(x), dtype=torch.float64)
     count = int(min(HARMONICS, 20000 // f0))
     k = torch.arange(1, count + 1, dtype=torch.float64)
-    # 1. Refine the pitch from the first partials, frame by frame where the player bends it.
-    first = partial_tracks(x, 2 * torch.pi * f0 * t / SAMPLE_RATE, k[:15], max(window, 2048))
-    weight = (first.abs() ** 2)[:, 1:]
-    offsets = frequency_offsets(first) / (f0 * k[:15, None])
-    low = slice(0, 4)
+    # 1. Refine the pitch from the first partials: frame by frame where the player bends it; for a struck
+    # string once, together with its stiffness B, looking further up as the places of the partials become
+    # known.
     start = int(0.25 * SAMPLE_RATE / FRAME_HOP)
     stop = int((LEAD_S + HOLD_S) * SAMPLE_RATE / FRAME_HOP)
-    per_frame = (offsets * weight * k[:15, None])[low].sum(0) / ((weight * k[:15, None])[low].sum(0) + 1e-18)
-    detune = float(
-        (per_frame * weight[low].sum(0))[start:stop].sum() / (weight[low].sum(0)[start:stop].sum() + 1e-18)
-    )
-    stiffness = 0.0
-    if stiff and count >= 4:
-        mean = (offsets * weight)[:, start:stop].sum(1) / (weight[:, start:stop].sum(1) + 1e-18)
-        strength = weight[:, start:stop].sum(1)
-        use = (strength > strength.max() * 1e-5) & ((mean - detune).abs() < 0.02)
-        basis = k[: len(mean)] ** 2 / 2
-        w = torch.sqrt(strength) * use * basis
-        design = torch.stack([torch.ones_like(basis), basis], 1)
-        solution = torch.linalg.lstsq(design * w[:, None], (mean * w)[:, None]).solution.flatten()
-        stiffness, detune = float(solution[1].clamp(0.0, 2e-3)), float(solution[0].clamp(-0.02, 0.02))
+    detune, stiffness = 0.0, 0.0
+    if stiff:
+        for highest in (4, 6, 9, 14):
+            detune, stiffness = fit_string(
+                x, f0, k[:highest], detune, stiffness, max(window, 2048), start, stop
+            )
         track = torch.full((len(x),), f0 * (1 + detune), dtype=torch.float64)
     else:
+        low = k[:4]
+        first = partial_tracks(x, 2 * torch.pi * f0 * t / SAMPLE_RATE, low, max(window, 2048))
+        weight = (first.abs() ** 2)[:, 1:] * low[:, None]
+        per_frame = (frequency_offsets(first) / (f0 * low[:, None]) * weight).sum(0) / (weight.sum(0) + 1e-18)
+        power = weight.sum(0)[start:stop]
+        detune = float((per_frame[start:stop] * power).sum() / (power.sum() + 1e-18))
         smooth = torch.nn.functional.avg_pool1d(
             torch.nn.functional.pad(per_frame[None, None].clamp(-0.03, 0.03), (3, 3), mode="replicate"), 7, 1
         )
@@ -200,7 +234,7 @@ def main() -> None:
     }
     for name in ("harmonics", "noise"):
         arrays[name] = np.stack([np.asarray(v) for v in columns[name]]).astype(np.float16)
-    np.savez_compressed(arguments.output / "notes.npz", **arrays)
+    np.savez_compressed(arguments.output / "notes.npz", allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

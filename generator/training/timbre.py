@@ -2,8 +2,8 @@
 
     python -m generator.training.timbre --data FOLDER --output generator/weights/timbre.safetensors
 
-Regression of levels in dB, each frame weighted by how close a level lies to the loudest of its note: what is 70 dB below
-hardly counts. Validation notes lie on pitches and at a velocity that training never saw.
+Regression of levels in dB, each frame weighted by how close a level lies to the loudest of its note: what is
+70 dB below hardly counts. Validation notes lie on pitches and at a velocity that training never saw.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def main() -> None:
         frame = (torch.rand(arguments.frames, device=device, generator=chooser) * span).long()
         loss, tuning = training.error(network, note, frame)
         optimiser.zero_grad(set_to_none=True)
-        (loss + 0.1 * tuning).backward()
+        (loss + 0.1 * tuning).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         if step % 1000 == 0 or step == arguments.steps:

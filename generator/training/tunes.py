@@ -2,13 +2,15 @@
 
     python -m generator.training.tunes --corpus SITE-PACKAGES/music21/corpus --output FOLDER
 
-Writes tokens.npz (token ids and contexts of the training and validation tunes), tunes.safetensors (the index of
-12-note sequences that the copy check needs) and manifest.json (SHA-256 of every source file). The tunes themselves
-are not written. Validation tunes share no opening with training tunes: variants of a tune go to one side.
+Writes tokens.npz (token ids and contexts of the training and validation tunes), tunes.safetensors (the index
+of 12-note sequences that the copy check needs) and manifest.json (SHA-256 of every source file). The tunes
+themselves are not written. Validation tunes share no opening with training tunes: variants of a tune go to
+one side.
 """
 
 import argparse
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -30,8 +32,8 @@ VALIDATION_SHARE = 0.05
 
 _WORDS = {
     "slip": "slip jig", "jig": "jig", "reel": "reel", "hornpipe": "hornpipe", "clog": "hornpipe",
-    "strathspey": "strathspey", "fling": "strathspey", "march": "march", "quick step": "march", "quickstep": "march",
-    "waltz": "waltz", "polka": "polka", "air": "air", "slow": "air", "lament": "air",
+    "strathspey": "strathspey", "fling": "strathspey", "march": "march", "quick step": "march", "quickstep":
+    "march", "waltz": "waltz", "polka": "polka", "air": "air", "slow": "air", "lament": "air",
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def rhythm_of(raw: RawTune, tune: Tune) -> str:
                 return "slip jig" if rhythm == "jig" and tune.metre == "9/8" else rhythm
     notes = [n.units for s in tune.sections for b in s.bars for n in b]
     per_quarter = 24 * len(notes) / sum(notes)
-    dotted = sum(1 for a, b in zip(notes, notes[1:], strict=False) if a == 3 * b) / len(notes)
+    dotted = sum(1 for a, b in itertools.pairwise(notes) if a == 3 * b) / len(notes)
     match tune.metre:
         case "6/8":
             return "jig" if per_quarter > 1.5 else "air"
@@ -110,7 +112,7 @@ def main() -> None:
         arrays[f"{side}_tokens"] = np.array(ids, dtype=np.uint8)
         arrays[f"{side}_contexts"] = np.array(contexts, dtype=np.uint8)
         arrays[f"{side}_lengths"] = np.array([len(tokens) for _, tokens in rows], dtype=np.int32)
-    np.savez_compressed(arguments.output / "tokens.npz", **arrays)
+    np.savez_compressed(arguments.output / "tokens.npz", allow_pickle=False, **arrays)
     sequences = np.unique(np.concatenate([hash_sequences(note_steps(tune)) for tune, _ in split["train"]]))
     save_file({"sequences": sequences.view(np.int32)}, arguments.output / "tunes.safetensors")
     facts = {
