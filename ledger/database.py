@@ -16,7 +16,7 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 import sqlalchemy
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from .errors import BusyError, CorruptError, DiskFullError, ReadOnlyError, SchemaError, StorageError
 
@@ -24,6 +24,23 @@ BUSY_TIMEOUT_MS = 10_000
 """How long SQLite itself waits for another connection; the ledger's writers queue before that, on a lock."""
 FIXED_SINCE = (3, 51, 3)
 FIXED_BACKPORTS = {(3, 44): 6, (3, 50): 7}
+
+NETWORK_FILESYSTEMS = frozenset(
+    {
+        "afs",
+        "ceph",
+        "cifs",
+        "fuse.glusterfs",
+        "fuse.sshfs",
+        "glusterfs",
+        "lustre",
+        "nfs",
+        "nfs4",
+        "smb3",
+        "smbfs",
+    }
+)
+MOUNTS = Path("/proc/self/mounts")
 
 _PRAGMAS = {
     "journal_mode": "wal",
@@ -42,6 +59,21 @@ def check_library(version: tuple[int, int, int]) -> None:
         raise StorageError(
             f"expected SQLite 3.51.3 or newer (WAL-reset bug), got {'.'.join(map(str, version))}"
         )
+
+
+def check_filesystem(path: Path, mounts: str) -> None:
+    """Raise StorageError when a file is on a network file system: WAL needs shared memory.
+
+    `mounts` is the text of /proc/self/mounts (proc(5)): device, mount point, type and more on each line.
+    """
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        _, point, found, *_ = line.split(" ")
+        folder = Path(point.replace("\\040", " "))
+        if path.is_relative_to(folder) and len(folder.parts) >= best:
+            best, kind = len(folder.parts), found
+    if kind in NETWORK_FILESYSTEMS:
+        raise StorageError(f"{path}: expected a local disk, got the network file system {kind}")
 
 
 def database_path(url: str) -> Path:
@@ -68,15 +100,17 @@ def open_engine(url: str, *, create: bool = False) -> sqlalchemy.Engine:
 
     Raises
     ------
-    StorageError : the library is affected by the WAL-reset bug
+    StorageError : the library is affected by the WAL-reset bug, or the disk is not local
     SchemaError : not an SQLite file URL, or no such file
     ReadOnlyError : file or folder not writable
     """
     check_library(sqlite.sqlite_version_info)
     path = database_path(url)
     _check_file(path, create=create)
+    if MOUNTS.exists():
+        check_filesystem(path.resolve(), MOUNTS.read_text("utf-8", "surrogateescape"))
     engine = sqlalchemy.create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         module=sqlite,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
     )

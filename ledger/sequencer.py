@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, select
 from . import merkle
 from .chain import extend_chain, start_chain
 from .checkpoint import open_checkpoint, sign_checkpoint
-from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, StorageError
+from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, StorageError, WeakKeyError
 from .event import Event, Head, Place, open_event
 from .keys import PublicKey, SigningKey
 from .note import parse_vkey
@@ -201,8 +201,14 @@ def read_edge(connection: Connection, state: State) -> list[bytes]:
 
 def read_known_keys(connection: Connection) -> dict[str, PublicKey]:
     """Return the signing keys that entries have added, by key id."""
-    keys = (PublicKey(raw) for raw in connection.scalars(select(KEY.c.public_key)))
-    return {public_key.key_id: public_key for public_key in keys}
+    known = {}
+    for row in connection.execute(select(KEY)):
+        try:
+            public_key = PublicKey(row.public_key)
+        except WeakKeyError as error:
+            raise CorruptError(f"key list: {error}: run fsck", index=row.entry_index) from error
+        known[public_key.key_id] = public_key
+    return known
 
 
 def read_back(sequencer: Sequencer) -> dict[int, Receipt]:

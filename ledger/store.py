@@ -19,8 +19,9 @@ import sqlalchemy
 from sqlalchemy import Connection, select
 
 from . import merkle
+from .canonical import check_hex
 from .chain import start_chain
-from .checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from .checkpoint import MAX_SIZE, Checkpoint, open_checkpoint, sign_checkpoint
 from .database import database_path, describe_error, open_engine, translate_errors
 from .errors import (
     CorruptError,
@@ -178,14 +179,16 @@ class Store:
 
     def entry(self, index: int) -> bytes:
         """Return the exact bytes of an entry; NotFoundError beyond the end."""
-        with self._read() as connection:
-            entry: bytes | None = connection.scalar(select(ENTRY.c.entry).where(ENTRY.c.entry_index == index))
-        if entry is None:
+        entries = self.entries(index, index + 1)
+        if not entries:
             raise NotFoundError(f"the ledger has no entry {index}")
-        return entry
+        return entries[0]
 
     def entries(self, start: int, stop: int) -> list[bytes]:
         """Return the entries [start, stop), fewer where the log ends before."""
+        start, stop = max(start, 0), min(stop, MAX_SIZE)
+        if start >= stop:
+            return []
         query = (
             select(ENTRY.c.entry)
             .where(ENTRY.c.entry_index >= start, ENTRY.c.entry_index < stop)
@@ -206,11 +209,11 @@ class Store:
             return [(row.entry_index, row.entry) for row in connection.execute(query)]
 
     def find_subject(self, sha256: str) -> list[tuple[int, str]]:
-        """Return index and asset of the entries about a digest (64 hex digits), in log order."""
+        """Return index and asset of the entries about a digest, in log order; FormatError if not hex."""
         query = (
             select(ENTRY.c.entry_index, ENTRY.c.asset)
             .join(SUBJECT, SUBJECT.c.entry_index == ENTRY.c.entry_index)
-            .where(SUBJECT.c.sha256 == bytes.fromhex(sha256))
+            .where(SUBJECT.c.sha256 == check_hex(sha256, "sha256"))
             .distinct()
             .order_by(ENTRY.c.entry_index)
         )
@@ -230,7 +233,7 @@ class Store:
     def checkpoint(self, size: int) -> bytes:
         """Return the signed note of a size; NotFoundError where no commit ended at it."""
         with self._read() as connection:
-            note = read_note(connection, size)
+            note = read_note(connection, size) if 0 <= size <= MAX_SIZE else b""
         if not note:
             raise NotFoundError(f"the ledger has no checkpoint of size {size}")
         return note
@@ -244,8 +247,10 @@ class Store:
         """
         with self._read() as connection:
             current = self._read_state(connection).size
-            read = node_reader(connection)
-            return read_receipt(connection, read, index, current if size is None else size)
+            wanted = current if size is None else size
+            if not 0 <= index < wanted <= current:
+                raise NotFoundError(f"the ledger has no entry {index} under a checkpoint of size {wanted}")
+            return read_receipt(connection, node_reader(connection), index, wanted)
 
     def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
         """Return an entry's audit path in the tree of `size`; NotFoundError unless index < size <= now."""

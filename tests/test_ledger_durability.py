@@ -54,7 +54,7 @@ def test_a_writer_killed_at_any_moment_loses_nothing_acknowledged(tmp_path: Path
     acknowledged: dict[int, bytes] = {}
     for _ in range(KILLS):
         child, read_end = fork_writer(url, "track:1")
-        # Some receipts first, so that a slow machine has something to lose; then a moment of the next appends.
+        # Some receipts first, so that a slow machine has something to lose; then a moment of what follows.
         first = os.read(read_end, ACKNOWLEDGED.size * generator.randint(1, 4))
         time.sleep(generator.uniform(0, 0.03))
         os.kill(child, signal.SIGKILL)

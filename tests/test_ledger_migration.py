@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 
 import ledger
 from ledger import Store, migration, tables
-from ledger.database import check_library, database_path, open_engine
+from ledger.database import check_filesystem, check_library, database_path, open_engine
 from ledger.errors import CorruptError, LedgerError, ReadOnlyError, SchemaError, StorageError
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -167,6 +167,19 @@ def test_a_sqlite_with_the_wal_reset_bug_is_refused() -> None:
         check_library(version)
 
 
+def test_a_network_file_system_is_refused() -> None:
+    mounts = (
+        "/dev/vda1 / ext4 rw 0 0\n"
+        "host:/music /srv/music nfs4 rw 0 0\n"
+        "/dev/vdb /srv/music/local\\040disk xfs rw 0 0\n"
+    )
+    check_filesystem(Path("/srv/ledger.db"), mounts)
+    check_filesystem(Path("/srv/music/local disk/ledger.db"), mounts)
+    check_filesystem(Path("/srv/musical/ledger.db"), mounts)
+    with pytest.raises(StorageError, match="network file system nfs4"):
+        check_filesystem(Path("/srv/music/ledger.db"), mounts)
+
+
 def test_the_settings_that_durability_rests_on_are_in_force(tmp_path: Path) -> None:
     with make_store(tmp_path) as store, store.engine.connect() as connection:
         found = {
@@ -233,6 +246,15 @@ def test_a_read_only_folder_is_named_and_nothing_is_written(tmp_path: Path) -> N
 def test_errors_of_storage_are_errors_of_the_ledger() -> None:
     assert issubclass(ReadOnlyError, StorageError)
     assert issubclass(StorageError, LedgerError)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of; a & b #1 (é)"
+    folder.mkdir()
+    with make_store(folder) as store:
+        fill(store, 2)
+        assert check(store).ok
+    assert (folder / "ledger.db").is_file()
 
 
 def test_a_second_ledger_in_another_file_is_independent(tmp_path: Path) -> None:

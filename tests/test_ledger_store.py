@@ -169,6 +169,9 @@ def test_subjects_are_found_by_their_digest(store: Store) -> None:
     assert store.find_subject(sha("pcm track:1/1").hex()) == [(3, "track:1")]
     assert store.find_subject(sha("file track:2/0").hex()) == [(2, "track:2")]
     assert store.find_subject(sha("nothing").hex()) == []
+    for text in ("", "xyz", "AB" * 32):
+        with pytest.raises(FormatError):
+            store.find_subject(text)
 
 
 def test_an_asset_s_chain_is_complete_and_in_order(store: Store) -> None:
@@ -198,6 +201,11 @@ def test_every_proof_the_store_gives_holds(store: Store) -> None:
     "ask",
     [
         lambda store: store.entry(99),
+        lambda store: store.entry(2**70),
+        lambda store: store.checkpoint(2**70),
+        lambda store: store.receipt(2**70),
+        lambda store: store.receipt(2, 2**70),
+        lambda store: store.inclusion_proof(2**70, 2**71),
         lambda store: store.entry(-1),
         lambda store: store.checkpoint(99),
         lambda store: store.receipt(99),
@@ -380,6 +388,16 @@ def test_an_edge_that_contradicts_itself_is_not_built_upon(store: Store) -> None
     connection.close()
     with pytest.raises(CorruptError, match="run fsck"):
         fill(store, 1)
+
+
+def test_a_weak_key_slipped_into_the_key_list_is_corruption(store: Store) -> None:
+    store.close()
+    connection = sqlite.connect(store.path)
+    connection.execute("INSERT INTO ledger_key VALUES ('intruder', zeroblob(32), 0)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(CorruptError, match="key list"):
+        append(store, draft("track:1"))
 
 
 def test_the_tables_refuse_to_be_rewritten(store: Store) -> None:

@@ -1,7 +1,7 @@
 """Make first-light.json: every format of the ledger from fixed seeds, to be read by other implementations.
 
-Run as `python tests/vectors/ledger/make_first_light.py` from the project's folder. The file changes only when a
-format changes, and then the format's version must change as well.
+Run as `python tests/vectors/ledger/make_first_light.py` from the project's folder. The file changes only when
+a format changes, and then the format's version must change as well.
 """
 
 import hashlib
