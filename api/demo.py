@@ -96,7 +96,7 @@ def run_demo(folder: Path, *, song: Path | None, offline: bool) -> bool:
 
 
 def _make_folder(folder: Path) -> Path:
-    """Make the demo's folder anew and return the one for its files; only an earlier demo's folder is removed."""
+    """Make the folder anew and return the one for files; only an earlier demo is ever removed."""
     if (folder / MARKER).is_file():
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

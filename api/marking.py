@@ -33,13 +33,17 @@ def never_cancelled() -> bool:
 
 @dataclass(frozen=True)
 class Examination:
-    """What one pass over a file found; digests are hex SHA-256, `peak` is 1.0 at full scale."""
+    """What one pass over a file found; digests are hex SHA-256, `peak` is 1.0 at full scale.
+
+    `levels` is the mean square of each second, averaged over channels (the last one may be short).
+    """
 
     file_sha256: str
     pcm_sha256: str
     format: AudioFormat
     samples: int
     peak: float
+    levels: tuple[float, ...]
     damage: str
     detection: watermark.Detection
 
@@ -77,10 +81,12 @@ def examine(
             watermark_keys=watermark_keys,
         )
         digest = PcmDigest()
+        levels = LevelMeter(recording.format.sample_rate)
         for block in recording.blocks():
             if cancelled():
                 raise StoppedError(f"stopped while examining {path.name}")
             digest.push(block)
+            levels.push(block)
             detector.push(block)
             progress(stage, min(0.95, 0.9 * recording.samples / max(1, recording.format.claimed_samples)))
         detection = detector.finish()
@@ -91,9 +97,36 @@ def examine(
             format=recording.format,
             samples=recording.samples,
             peak=recording.peak,
+            levels=levels.finish(),
             damage=recording.damage,
             detection=detection,
         )
+
+
+class LevelMeter:
+    """Mean square of each second of a stream of blocks."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._samples = 0
+        self._sums: list[float] = []
+
+    def push(self, block: Block) -> None:
+        """Add a block (channels, samples)."""
+        power = np.mean(np.square(block, dtype=np.float64), axis=0)
+        start = 0
+        while start < power.size:
+            second, within = divmod(self._samples, self._sample_rate)
+            stop = min(power.size, start + self._sample_rate - within)
+            if second == len(self._sums):
+                self._sums.append(0.0)
+            self._sums[second] += float(power[start:stop].sum())
+            self._samples += stop - start
+            start = stop
+
+    def finish(self) -> tuple[float, ...]:
+        """Return the mean squares; a last, short second counts as if silence followed."""
+        return tuple(total / self._sample_rate for total in self._sums)
 
 
 def embed_blocks(

@@ -9,6 +9,7 @@ in them.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ from .registry import MarkRow
 from .release import name_asset
 from .report import Report, sign_report
 from .verdict import judge
+
+QUIET_MEAN_SQUARE = 1e-6
+"""-60 dB below full scale, in the loudest second: fades, pauses and digital silence lie below."""
 
 
 def verify(
@@ -164,7 +168,7 @@ def _describe_mark(found: Examination, mark: MarkRow | None, opens: bool | None)
         speed=alignment.speed if alignment else 1.0,
         pitch_semitones=alignment.pitch_semitones if alignment else 0.0,
         present=_join_ranges(found, present=True),
-        absent=_join_ranges(found, present=False),
+        absent=tuple(item for item in _join_ranges(found, present=False) if not _is_quiet(found, item)),
     )
 
 
@@ -179,6 +183,12 @@ def _join_ranges(found: Examination, *, present: bool) -> tuple[Range, ...]:
         else:
             joined.append(Range(segment.start_s, segment.end_s))
     return tuple(joined)
+
+
+def _is_quiet(found: Examination, stretch: Range) -> bool:
+    """Say whether a stretch is too quiet to carry a mark, so that its absence says nothing."""
+    levels = found.levels[int(stretch.start_s) : math.ceil(stretch.end_s)]
+    return max(levels, default=0.0) < QUIET_MEAN_SQUARE
 
 
 def _read_facts(track_id: str, custody: Custody) -> TrackFacts | None:

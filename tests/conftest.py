@@ -1,0 +1,87 @@
+"""Fixtures that several files share: synthetic music, and a ledger with one stamped recording."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 44_100
+Audio = NDArray[np.float32]
+
+
+def make_music(seconds: float, *, seed: int, sample_rate: int = SAMPLE_RATE, channels: int = 2) -> Audio:
+    """Plucked chords over a soft noise floor: enough partials and motion to carry a mark; peak 0.5."""
+    rng = np.random.default_rng(seed)
+    samples = round(seconds * sample_rate)
+    audio = np.zeros((channels, samples))
+    time = np.arange(round(1.5 * sample_rate)) / sample_rate
+    for onset in range(0, samples, sample_rate // 4):
+        pitch = 48 + int(rng.choice([0, 3, 5, 7, 10, 12, 15, 19, 24]))
+        frequency = 440.0 * 2.0 ** ((pitch - 69) / 12)
+        partials = np.arange(1, 24)
+        partials = partials[partials * frequency < 0.45 * sample_rate]
+        note = sum(
+            np.exp(-time * (1.5 + 0.5 * k)) * np.sin(2 * np.pi * frequency * k * time + rng.uniform(0, 6.28)) / k
+            for k in partials
+        )
+        stop = min(samples, onset + time.size)
+        gains = rng.uniform(0.4, 1.0, size=(channels, 1))
+        audio[:, onset:stop] += gains * np.asarray(note)[None, : stop - onset]
+    audio += 0.01 * rng.standard_normal(audio.shape)
+    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+
+
+def write_audio(path: Path, audio: Audio, sample_rate: int = SAMPLE_RATE, **options: object) -> Path:
+    """Write audio (channels, samples) by the file name's ending."""
+    soundfile.write(path, audio.T, sample_rate, **options)
+    return path
+
+
+@dataclass(frozen=True)
+class Stamped:
+    """A ledger folder with one stamped recording of 20 s: where it is, its source, the released file, its token."""
+
+    home: Path
+    source: Path
+    audio: Path
+    track_id: str
+    entry_index: int
+    token: str
+
+
+@pytest.fixture(scope="session")
+def stamped_once(tmp_path_factory: pytest.TempPathFactory) -> Stamped:
+    """Make the ledger that `stamped` copies; never change this one."""
+    from api.installation import make_installation, open_installation
+    from api.issuing import stamp
+    from api.settings import read_settings
+
+    folder = tmp_path_factory.mktemp("stamped")
+    source = write_audio(folder / "song.flac", make_music(20.0, seed=1), subtype="PCM_24")
+    settings = read_settings(folder / "ledger", {})
+    _, token = make_installation(settings, origin="test.example/log")
+    with open_installation(settings) as installation:
+        issued = stamp(installation, source)
+    return Stamped(settings.home, source, issued.audio, issued.track_id, issued.entry_index, token)
+
+
+@pytest.fixture
+def stamped(stamped_once: Stamped, tmp_path: Path) -> Stamped:
+    """A copy of the ledger with one stamped recording, to read and to damage."""
+    home = tmp_path / "ledger"
+    shutil.copytree(stamped_once.home, home)
+    audio = home / stamped_once.audio.relative_to(stamped_once.home)
+    return Stamped(
+        home, stamped_once.source, audio, stamped_once.track_id, stamped_once.entry_index, stamped_once.token
+    )
+
+
+@pytest.fixture(scope="session")
+def music() -> Callable[..., Audio]:
+    """Give `make_music` to tests."""
+    return make_music
