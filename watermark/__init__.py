@@ -1,8 +1,9 @@
 """The signal core: keyed watermarks in audio arrays. Pure: no files, no clock, no environment."""
 
-from .detection import Alignment, Detection, Detector, SegmentEvidence, detect
+from .detection import Detector, detect
 from .embedding import Embedder, embed
 from .errors import AudioError, WatermarkError
+from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import PROFILE, PROFILES, Profile
 
 __all__ = [

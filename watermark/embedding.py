@@ -10,10 +10,10 @@ chip by `target_deviation`, and up to `gain_limit_db` where it does not.
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
-from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from .audio import check_block, check_format
 from .layout import codeword_of, first_column_of, layout_of
+from .masking import PEAK_GUARD_SAMPLES, guard_peaks, transient_guard
 from .profile import PROFILE, Profile
 from .spectrogram import (
     DB_PER_LOG_POWER,
@@ -24,16 +24,12 @@ from .spectrogram import (
     frame_power,
     hann,
 )
-from .whitening import DEVIATION_FRAMES, TIME_FRAMES, whiten
+from .whitening import whiten
 
 FloatArray = npt.NDArray[np.float32]
 
-# Columns marked at a time, and frames of context on either side that whitening looks at.
+# Columns marked at a time.
 CHUNK_COLUMNS = 128
-CONTEXT_FRAMES = TIME_FRAMES + DEVIATION_FRAMES
-# Half width of the span in which the change is turned down around a sample that it would drive over full
-# scale.
-PEAK_GUARD_SAMPLES = 256
 
 
 def embed(
@@ -91,6 +87,8 @@ class Embedder:
         self._profile = profile
         self._channels = channels
         self._grid = frame_grid(profile, sample_rate)
+        # Frames of context on either side of a chunk that whitening looks at.
+        self._context_frames = profile.whitening_frames + profile.deviation_frames
         self._layout = layout_of(watermark_key, profile)
         chips = self._layout.chips(codeword_of(payload, watermark_key, profile))
         self._chips = np.roll(chips, -first_column_of(payload, watermark_key, profile), axis=0)
@@ -139,7 +137,7 @@ class Embedder:
         """Return how many samples must be in before `chunk` can be marked as if the whole signal were
         known.
         """
-        last_frame = (chunk + 1) * self._chunk_frames() + CONTEXT_FRAMES
+        last_frame = (chunk + 1) * self._chunk_frames() + self._context_frames
         return self._grid.centre(last_frame) + self._grid.window_samples
 
     def _rows_of_bins(self) -> npt.NDArray[np.int64]:
@@ -165,16 +163,16 @@ class Embedder:
         return self._emit(max(final, self._emitted))
 
     def _gains_db(self, first: int, stop: int, *, last: bool) -> FloatArray:
-        """Return the signed gain of every cell of the columns that frames `first` to `stop` touch, in dB."""
+        """Return the signed gain of every frame from `first` to `stop` in every row of cells, in dB."""
         per_column = self._profile.frames_per_column
-        begin = max(0, first - CONTEXT_FRAMES)
-        end = stop + CONTEXT_FRAMES
+        begin = max(0, first - self._context_frames)
+        end = stop + self._context_frames
         if last:
             end = min(end, self._grid.frames(self._received()))
         power = frame_power(self._host, self._grid, begin, end - begin, self._origin)
         edges_hz = band_edges_hz(self._profile, 0, 0.0)
-        levels = band_levels(cumulative_log_power(power), self._grid, edges_hz)
-        whitened, deviation = whiten(levels)
+        levels = band_levels(cumulative_log_power(power, self._profile), self._grid, edges_hz)
+        whitened, deviation = whiten(levels, self._profile)
         columns = -(-(stop - first) // per_column)
         agreement = self._cell_means(whitened[first - begin :], columns)
         spread_db = self._cell_means(deviation[first - begin :], columns) * DB_PER_LOG_POWER
@@ -182,8 +180,11 @@ class Embedder:
         column = (first_column + np.arange(columns)) % self._profile.period_columns
         chips = self._chips[column]
         wanted_db = (self._profile.target_deviation - agreement * chips) * spread_db
-        gains_db = np.clip(wanted_db, self._profile.gain_floor_db, self._profile.gain_limit_db)
-        return np.asarray(chips * gains_db, np.float32)
+        gains_db = chips * np.clip(wanted_db, self._profile.gain_floor_db, self._profile.gain_limit_db)
+        frame_column = np.arange(stop - first) // per_column
+        guard = transient_guard(power, self._grid, edges_hz, self._profile)[first - begin : stop - begin]
+        by_row = np.minimum.reduceat(guard, self._layout.row_bands[:, 0], axis=1)
+        return np.asarray(gains_db[frame_column] * by_row, np.float32)
 
     def _cell_means(self, values: FloatArray, columns: int) -> FloatArray:
         """Return the mean of frame values (frames, bands) over each cell: (columns, rows)."""
@@ -206,7 +207,7 @@ class Embedder:
         scale = np.float32(hop / (size / 2))
         untouched = np.zeros((gains_db.shape[0], 1), np.float32)
         factors = (10.0 ** (np.concatenate([gains_db, untouched], axis=1) / 20) - 1).astype(np.float32)
-        factors = factors[:, self._row_of_bin] * scale  # (columns, bins)
+        factors = factors[:, self._row_of_bin] * scale  # (frames, bins)
         starts = (
             np.array([self._grid.centre(n) for n in range(first, stop)], np.int64) - size // 2 - self._origin
         )
@@ -214,11 +215,10 @@ class Embedder:
         after = max(0, int(starts[-1]) + size - self._host.shape[1])
         padded = np.pad(self._host, ((0, 0), (before, after)))
         change = np.pad(self._change, ((0, 0), (before, after)))
-        column = np.arange(stop - first) // self._profile.frames_per_column
         views = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
         for channel in range(self._channels):
             spectrum = fft.rfft(views[channel, starts + before] * window, axis=1)
-            pieces = fft.irfft(spectrum * factors[column], size, axis=1) * window
+            pieces = fft.irfft(spectrum * factors, size, axis=1) * window
             for start, piece in zip(starts + before, pieces, strict=True):
                 change[channel, start : start + size] += piece
         self._change = change[:, before : change.shape[1] - after]
@@ -232,30 +232,10 @@ class Embedder:
         marked = guard_peaks(self._host[:, span], self._change[:, span])
         out = marked[:, self._emitted - begin : until - begin]
         self._emitted = until
-        next_frame = max(0, self._chunk * self._chunk_frames() - CONTEXT_FRAMES)
+        next_frame = max(0, self._chunk * self._chunk_frames() - self._context_frames)
         keep = min(self._grid.centre(next_frame) - self._grid.window_samples, until - 4 * PEAK_GUARD_SAMPLES)
         drop = max(0, min(keep, self._received()) - self._origin)
         self._host = self._host[:, drop:]
         self._change = self._change[:, drop:]
         self._origin += drop
         return out
-
-
-def guard_peaks(host: FloatArray, change: FloatArray) -> FloatArray:
-    """Return host + change, with the change turned down around samples that it would drive over full scale.
-
-    A host that is itself over full scale is left as it is there. Both arrays are float32 (channels,
-    samples); the turning down is the same on all channels and smooth over PEAK_GUARD_SAMPLES.
-    """
-    limit = np.maximum(1.0, np.abs(host))
-    over = np.abs(host + change) > limit
-    if not over.any():
-        return host + change
-    room = np.where(over, np.maximum(limit - np.abs(host), 0) / np.maximum(np.abs(change), 1e-12), 1.0).min(
-        axis=0
-    )
-    lowest = minimum_filter1d(room, 2 * PEAK_GUARD_SAMPLES + 1, mode="nearest")
-    factor = np.minimum(
-        uniform_filter1d(lowest, PEAK_GUARD_SAMPLES + 1, mode="nearest"), lowest + (1 - over.max(axis=0))
-    )
-    return np.asarray(np.clip(host + change * factor, -limit, limit), np.float32)

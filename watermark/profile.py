@@ -32,11 +32,24 @@ class Profile:
     check_bits: int
     codeword_bits: int
     list_size: int
+    # Whitening: half widths of the moving means over time and frequency and of the running deviation; where
+    # the whitened levels are clipped, in deviations.
+    whitening_frames: int
+    whitening_bands: int
+    deviation_frames: int
+    clip_deviations: float
+    # Bins far under their neighbourhood carry rounding and codec noise, not the host: they are lifted to
+    # `floor_ratio` of the mean power of +-`floor_bins` bins, which makes them say nothing.
+    floor_ratio: float
+    floor_bins: int
     # Embedding strength in dB of log magnitude: what a cell gets at least and at most.
     gain_floor_db: float
     gain_limit_db: float
     # The whitened cell value (in its own deviations) that the embedder drives each chip towards.
     target_deviation: float
+    # What pre-masking and post-masking hide beyond simultaneous masking, as ratios of power.
+    attack_ratio: float
+    release_ratio: float
 
     @property
     def bands(self) -> int:
@@ -68,9 +81,17 @@ PN1 = Profile(
     check_bits=32,
     codeword_bits=512,
     list_size=32,
+    whitening_frames=12,
+    whitening_bands=18,
+    deviation_frames=80,
+    clip_deviations=2.0,
+    floor_ratio=1e-2,
+    floor_bins=12,
     gain_floor_db=0.0,
-    gain_limit_db=1.0,
+    gain_limit_db=0.9,
     target_deviation=1.5,
+    attack_ratio=4.0,
+    release_ratio=30.0,
 )
 
 PROFILE = PN1

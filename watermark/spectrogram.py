@@ -18,12 +18,9 @@ DoubleArray = npt.NDArray[np.float64]
 
 # One natural log unit of power in dB: 10 / ln(10).
 DB_PER_LOG_POWER = 4.342944819
-# Power under which a bin counts as silent: -100 dB relative to the bin of a full-scale sine.
-SILENCE_POWER = 1e-10
-# Bins far under their neighbourhood carry rounding and codec noise, not the host: they are lifted to 20 dB
-# under the mean power of +-FLOOR_BINS bins, which makes them say nothing.
-FLOOR_RATIO = 1e-2
-FLOOR_BINS = 12
+# Power under which a bin counts as silent: -140 dB relative to the bin of a full-scale sine, well under the
+# rounding noise of 16 bits, so that a clip turned down by 40 dB reads as before.
+SILENCE_POWER = 1e-14
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,8 @@ class FrameGrid:
 
 
 def frame_grid(profile: Profile, sample_rate: int) -> FrameGrid:
-    """Return the frames of `profile` at `sample_rate` Hz; the window is an even number of samples."""
-    window_samples = 2 * round(profile.window_s * sample_rate / 2)
+    """Return the frames of `profile` at `sample_rate` Hz; the window is an even number that an FFT likes."""
+    window_samples = 2 * fft.next_fast_len(round(profile.window_s * sample_rate / 2), real=True)
     return FrameGrid(sample_rate, window_samples, profile.column_s / profile.frames_per_column)
 
 
@@ -88,17 +85,17 @@ def frame_power(audio: FloatArray, grid: FrameGrid, first: int, count: int, orig
     return power
 
 
-def cumulative_log_power(power: FloatArray) -> DoubleArray:
+def cumulative_log_power(power: FloatArray, profile: Profile) -> DoubleArray:
     """Return the running sum over bins of the floored log power: float64 (frames, bins + 1), first column
     0.
     """
     frames, bins = power.shape
     running = np.zeros((frames, bins + 1))
     np.cumsum(power, axis=1, out=running[:, 1:])
-    low = np.maximum(np.arange(bins) - FLOOR_BINS, 0)
-    high = np.minimum(np.arange(bins) + FLOOR_BINS + 1, bins)
+    low = np.maximum(np.arange(bins) - profile.floor_bins, 0)
+    high = np.minimum(np.arange(bins) + profile.floor_bins + 1, bins)
     neighbourhood = (running[:, high] - running[:, low]) / (high - low)
-    logs = np.log(power + (FLOOR_RATIO * neighbourhood + SILENCE_POWER))
+    logs = np.log(power + (profile.floor_ratio * neighbourhood + SILENCE_POWER))
     np.cumsum(logs, axis=1, out=running[:, 1:])
     return running
 

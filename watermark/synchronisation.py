@@ -59,7 +59,7 @@ class Segment:
         self.frames = power.shape[0]
         self.profile = profile
         self._grid = grid
-        self._cumulative = cumulative_log_power(power)
+        self._cumulative = cumulative_log_power(power, profile)
         self._planes: dict[float, DoubleArray] = {}
 
     def plane(self, fraction_bands: float) -> DoubleArray:
@@ -70,7 +70,8 @@ class Segment:
         """
         if fraction_bands not in self._planes:
             edges_hz = band_edges_hz(self.profile, MARGIN_BANDS, fraction_bands)
-            plane = clip(whiten(band_levels(self._cumulative, self._grid, edges_hz))[0])
+            levels = band_levels(self._cumulative, self._grid, edges_hz)
+            plane = clip(whiten(levels, self.profile)[0], self.profile.clip_deviations)
             running = np.zeros((self.frames + 1, plane.shape[1]))
             np.cumsum(plane, axis=0, out=running[1:])
             if len(self._planes) >= 8:

@@ -9,32 +9,30 @@ that `false_alarm` needs nothing of but profits from.
 import numpy as np
 import numpy.typing as npt
 
+from .profile import Profile
+
 FloatArray = npt.NDArray[np.float32]
 
-# Half widths of the moving means: +-12 frames (0.14 s) and +-18 bands (half an octave); of the deviation:
-# +-80 frames.
-TIME_FRAMES = 12
-FREQUENCY_BANDS = 18
-DEVIATION_FRAMES = 80
-CLIP_DEVIATIONS = 2.0
 # Log power; keeps silence, whose deviation is 0, from being blown up.
 SMALLEST_DEVIATION = 0.02
 
 
-def whiten(levels: FloatArray) -> tuple[FloatArray, FloatArray]:
+def whiten(levels: FloatArray, profile: Profile) -> tuple[FloatArray, FloatArray]:
     """Return the whitened levels before clipping and their running deviation, both float32 (frames, bands).
 
     `levels` are band levels in log power; multiply by the deviation to go back to log power.
     """
-    residue = levels - moving_mean(levels, TIME_FRAMES, 0)
-    residue -= moving_mean(residue, FREQUENCY_BANDS, 1)
-    deviation = np.sqrt(moving_mean(residue * residue, DEVIATION_FRAMES, 0)) + np.float32(SMALLEST_DEVIATION)
+    residue = levels - moving_mean(levels, profile.whitening_frames, 0)
+    residue -= moving_mean(residue, profile.whitening_bands, 1)
+    deviation = np.sqrt(moving_mean(residue * residue, profile.deviation_frames, 0)) + np.float32(
+        SMALLEST_DEVIATION
+    )
     return (residue / deviation).astype(np.float32), deviation.astype(np.float32)
 
 
-def clip(whitened: FloatArray) -> FloatArray:
-    """Return `whitened` limited to +-CLIP_DEVIATIONS."""
-    return np.asarray(np.clip(whitened, -CLIP_DEVIATIONS, CLIP_DEVIATIONS), np.float32)
+def clip(whitened: FloatArray, limit: float) -> FloatArray:
+    """Return `whitened` limited to +-`limit`."""
+    return np.asarray(np.clip(whitened, -limit, limit), np.float32)
 
 
 def moving_mean(values: FloatArray, half_width: int, axis: int) -> FloatArray:
@@ -45,5 +43,5 @@ def moving_mean(values: FloatArray, half_width: int, axis: int) -> FloatArray:
     np.cumsum(moved, axis=0, out=running[1:])
     low = np.maximum(np.arange(length) - half_width, 0)
     high = np.minimum(np.arange(length) + half_width + 1, length)
-    mean = ((running[high] - running[low]) / (high - low)[:, None]).astype(np.float32)
-    return mean if axis == 0 else mean.T
+    mean: FloatArray = ((running[high] - running[low]) / (high - low)[:, None]).astype(np.float32)
+    return mean if axis == 0 else np.asarray(mean.T)

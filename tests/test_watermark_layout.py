@@ -1,0 +1,74 @@
+"""The cells of a block: every one is used once, and the published profile never changes."""
+
+import hashlib
+
+import numpy as np
+
+from watermark.layout import codeword_of, first_column_of, layout_of
+from watermark.profile import PN1, PROFILES
+
+WATERMARK_KEY = bytes(range(32))
+PAYLOAD = bytes.fromhex("0123456789abcdef")
+
+
+def test_each_cell_carries_either_synchronisation_or_payload() -> None:
+    layout = layout_of(WATERMARK_KEY, PN1)
+    assert ((layout.sync_chips != 0) ^ (layout.payload_chips != 0)).all()
+    share = (layout.sync_chips != 0).mean(axis=0)
+    assert np.allclose(share, PN1.sync_share, atol=0.01)
+
+
+def test_rows_cover_the_bands_without_gap_or_overlap() -> None:
+    rows = layout_of(WATERMARK_KEY, PN1).row_bands
+    assert rows[0, 0] == 0
+    assert rows[-1, 1] == PN1.bands
+    assert (rows[1:, 0] == rows[:-1, 1]).all()
+
+
+def test_every_codeword_bit_gets_its_fair_share_of_cells() -> None:
+    layout = layout_of(WATERMARK_KEY, PN1)
+    counts = np.bincount(layout.codeword_position[layout.payload_chips != 0], minlength=PN1.codeword_bits)
+    assert counts.max() - counts.min() <= 1
+
+
+def test_chips_are_signs_and_follow_the_codeword() -> None:
+    layout = layout_of(WATERMARK_KEY, PN1)
+    zeros = np.zeros(PN1.codeword_bits, np.uint8)
+    chips, flipped = layout.chips(zeros), layout.chips(1 - zeros)
+    assert set(np.unique(chips)) == {-1, 1}
+    is_sync = layout.sync_chips != 0
+    assert (chips[is_sync] == flipped[is_sync]).all()
+    assert (chips[~is_sync] == -flipped[~is_sync]).all()
+
+
+def test_layouts_of_two_keys_agree_by_chance_alone() -> None:
+    a, b = layout_of(WATERMARK_KEY, PN1), layout_of(bytes(32), PN1)
+    zeros = np.zeros(PN1.codeword_bits, np.uint8)
+    product = a.chips(zeros).astype(int) * b.chips(zeros)
+    assert abs(product.sum()) < 6 * product.size**0.5
+
+
+def test_first_column_differs_between_payloads() -> None:
+    columns = {first_column_of(bytes([n]) * 8, WATERMARK_KEY, PN1) for n in range(40)}
+    assert len(columns) > 20
+    assert all(0 <= column < PN1.period_columns for column in columns)
+
+
+def test_profile_names_are_unique_and_cells_fit_octaves() -> None:
+    assert len({profile.name for profile in PROFILES}) == len(PROFILES)
+    for profile in PROFILES:
+        assert all(profile.bands_per_octave % width == 0 for width in profile.cell_bands)
+        assert profile.payload_bits % 8 == 0
+        assert profile.check_bits % 8 == 0
+
+
+def test_pn1_is_frozen() -> None:
+    """A file marked yesterday is read tomorrow: a published profile's pattern is pinned by its digest."""
+    layout = layout_of(WATERMARK_KEY, PN1)
+    chips = layout.chips(codeword_of(PAYLOAD, WATERMARK_KEY, PN1))
+    pattern = chips.tobytes() + layout.row_bands.astype("<i8").tobytes()
+    assert (
+        hashlib.sha256(pattern).hexdigest()
+        == "119066e23923a2811d1c7678425adab9e33ea1d46b7c6f1b8b8b18ca2c97cdad"
+    )
+    assert first_column_of(PAYLOAD, WATERMARK_KEY, PN1) == 13
