@@ -107,7 +107,7 @@ def choose(tracks: Sequence[Track], count: int) -> list[Track]:
 def load(track: Track, cache: Path = CACHE, *, start_s: float = 0.0, seconds: float = 0.0) -> Audio:
     """Decode a track, or `seconds` of it from `start_s`: float32 (2, samples) at 44.1 kHz.
 
-    A mono source gives two equal channels.
+    A mono source gives two equal channels of the same power together, so 3 dB down each.
     """
     audio = decode(
         cache / track.path, sample_rate=SAMPLE_RATE, channels=CHANNELS, start_s=start_s, seconds=seconds

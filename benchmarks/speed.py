@@ -152,9 +152,7 @@ def measure() -> None:
     """Run the benchmark."""
     parser = make_parser(__doc__)
     parser.add_argument("--minutes", type=float, help="length of the long file (default: 60; short: 5)")
-    parser.add_argument(
-        "--keys", type=int, default=32, help="keys of the many-key pass (default: %(default)s)"
-    )
+    parser.add_argument("--keys", type=int, help="keys of the many-key pass (default: 32; short: 4)")
     parser.add_argument("--peer", action="append", default=[], help="as audiowmark=PATH; may be given again")
     parser.add_argument("--child", choices=MEMORY_JOBS, help=argparse.SUPPRESS)
     parser.add_argument("--section", type=Path, help=argparse.SUPPRESS)
