@@ -2,9 +2,10 @@
 
 Tracks are marked, a clip is cut at a random place, attacked and read; each trial's key, payload, place and
 attack are drawn from the seed alone, so every system is tried on the same clips. An outcome is "exact" (the
-payload), "wrong" (another payload: must never happen), "none", or "void" where the attack left digital
-silence (the side signal of a mono track). Trials are kept one by one in a log next to the result, so an
-interrupted run goes on; those of other watermark code are not used again.
+payload), "wrong" (another payload: must never happen), "none", "error" (the clip was refused; counts as not
+read), or "void" where the attack left digital silence (the side signal of a mono track). Trials are kept one
+by one in a log next to the result, so an interrupted run goes on; those of other watermark code are not used
+again.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+import watermark
 from benchmarks.attack import Attack, apply
 from benchmarks.attacks import ATTACKS, FAMILIES, find, short_list
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
@@ -33,13 +35,13 @@ from benchmarks.report import (
     show_table,
     write_json,
 )
-from benchmarks.systems import EXACT, NONE, WRONG, Provenote, System, open_peer
+from benchmarks.systems import EXACT, NONE, WRONG, Provenote, Reading, System, open_peer
 from benchmarks.tools import Audio, BenchmarkError
 from benchmarks.trials import TrialLog, run_trials
 
 CLIPS_S = (5.0, 10.0, 15.0, 30.0)
 SECTION_S = 90.0  # how much of a long track is marked and cut from
-VOID = "void"
+VOID, ERROR = "void", "error"
 SILENCE_RMS = 1e-5
 
 
@@ -128,7 +130,11 @@ def make_trial(trial: Trial) -> dict[str, Any]:
     if float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) < SILENCE_RMS:
         return {**row, "outcome": VOID}
     start = sum(os.times()[:4])
-    reading = system.read(audio, sample_rate=sample_rate, secret=derive_secret(trial.track, trial.seed))
+    try:
+        reading = system.read(audio, sample_rate=sample_rate, secret=derive_secret(trial.track, trial.seed))
+    except watermark.WatermarkError as error:
+        # Counts as not read, and is shown: one clip that is refused must not end a run of hours.
+        reading = Reading(ERROR, {"error": str(error)})
     cpu_s = sum(os.times()[:4]) - start
     return {**row, "outcome": reading.outcome, "cpu_s": round(cpu_s, 3), **reading.facts}
 
@@ -178,12 +184,13 @@ def count_outcomes(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, An
 
 def count_one(counter: Counter[str]) -> dict[str, Any]:
     """Turn outcomes into counts and the share of exact ones among those that are not void."""
-    trials = counter[EXACT] + counter[WRONG] + counter[NONE]
+    trials = counter[EXACT] + counter[WRONG] + counter[NONE] + counter[ERROR]
     rate = round(counter[EXACT] / trials, 4) if trials else None
     return {
         "trials": trials,
         "exact": counter[EXACT],
         "wrong": counter[WRONG],
+        "error": counter[ERROR],
         "void": counter[VOID],
         "rate": rate,
     }
@@ -201,12 +208,12 @@ def show_counts(
         found = [cells.get((group, system, clip_s)) for system in systems for clip_s in clips]
         if any(found):
             rows.append([group, *(format_cell(cell) for cell in found)])
-    wrong = sum(row["wrong"] for row in counts)
+    wrong, refused = (sum(row[outcome] for row in counts) for outcome in (WRONG, ERROR))
     show_table(
         f"exact payload read, by {by} and clip length",
         columns,
         rows,
-        note=f"wrong payloads: {wrong}",
+        note=f"wrong payloads: {wrong}; clips refused with an error: {refused}",
     )
 
 
