@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,21 +104,37 @@ def test_fetching_keeps_long_sounding_tracks_and_can_be_repeated(tmp_path: Path)
     assert np.abs(audio).max() == pytest.approx(0.3 / np.sqrt(2), rel=0.01)
 
 
-@pytest.mark.tool("ffmpeg")
-def test_fetching_without_a_network_says_so_and_keeps_what_there_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def say_apt_get(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put an apt-get in front of the system's that only fails, with the given words."""
     if shutil.which("dpkg") is None or shutil.which("ffmpeg") is None:
         pytest.skip("needs dpkg and ffmpeg")
     tools = tmp_path / "bin"
     tools.mkdir()
     apt_get = tools / "apt-get"
-    apt_get.write_text("#!/bin/sh\necho 'E: Could not resolve host' >&2\nexit 100\n")
-    apt_get.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    write_list(cache, [make_track("a", 1)])
-    with pytest.raises(BenchmarkError, match=r"no network.*1 tracks are kept.*Could not resolve host"):
-        fetch(cache, megabytes=5)
-    assert list_tracks(cache) == [make_track("a", 1)]
+    apt_get.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=":")
+    return lambda words: apt_get.write_text(f"#!/bin/sh\necho '{words}' >&2\nexit 100\n")
+
+
+@pytest.mark.tool("ffmpeg")
+def test_fetching_without_a_network_says_so_and_keeps_what_there_is(
+    tmp_path: Path, say_apt_get: Callable[[str], None]
+) -> None:
+    say_apt_get("E: Could not resolve host")
+    write_list(tmp_path, [make_track("a", 1)])
+    with pytest.raises(BenchmarkError, match=r"no network.*the 1 tracks.*Could not resolve host"):
+        fetch(tmp_path, megabytes=5)
+    assert list_tracks(tmp_path) == [make_track("a", 1)]
+
+
+@pytest.mark.tool("ffmpeg")
+def test_packages_that_a_release_lacks_are_left_out(
+    tmp_path: Path, say_apt_get: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_apt_get("E: Unable to locate package meritous-data")
+    with pytest.raises(BenchmarkError, match="apt-get update"):
+        fetch(tmp_path, megabytes=5)
+    assert "meritous-data: not in this system" in capsys.readouterr().err
+    write_list(tmp_path, [make_track("a", 1)])
+    assert fetch(tmp_path, megabytes=5) == [make_track("a", 1)]
