@@ -29,7 +29,6 @@ MIN_TRACK_S = 40.0  # leaves room for a 30 s clip at a random offset, and leaves
 # Music in Debian 12 (main), with download size in MB. Chosen for variety: orchestra, rock, ambient,
 # electronic, chiptune, solo instruments, General MIDI; lossy sources nearly all, as music on the net is.
 PACKAGES: dict[str, int] = {
-    "meritous-data": 1,
     "titanion-data": 5,
     "gunroar-data": 5,
     "parsec47-data": 5,

@@ -90,12 +90,12 @@ def test_fetching_keeps_long_sounding_tracks_and_can_be_repeated(tmp_path: Path)
     if shutil.which("dpkg-deb") is None or shutil.which("apt-get") is None or shutil.which("ffmpeg") is None:
         pytest.skip("needs dpkg-deb, apt-get and ffmpeg")
     (tmp_path / "packages").mkdir()
-    make_package(tmp_path / "packages", "meritous-data")
-    tracks = fetch(tmp_path, megabytes=1)
-    assert [track.name for track in tracks] == ["meritous-data/long.wav"]
+    make_package(tmp_path / "packages", "titanion-data")
+    tracks = fetch(tmp_path, megabytes=5)
+    assert [track.name for track in tracks] == ["titanion-data/long.wav"]
     assert tracks[0].seconds == 45.0
     assert tracks[0].licence == "CC-BY-SA-3.0, GPL-2+"
-    assert fetch(tmp_path, megabytes=1) == tracks
+    assert fetch(tmp_path, megabytes=5) == tracks
     audio = load(tracks[0], tmp_path, start_s=2.0, seconds=3.0)
     assert audio.shape == (2, 3 * 44_100)
     assert audio.dtype == np.float32
@@ -132,9 +132,9 @@ def test_fetching_without_a_network_says_so_and_keeps_what_there_is(
 def test_packages_that_a_release_lacks_are_left_out(
     tmp_path: Path, say_apt_get: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_apt_get("E: Unable to locate package meritous-data")
+    say_apt_get("E: Unable to locate package titanion-data")
     with pytest.raises(BenchmarkError, match="apt-get update"):
         fetch(tmp_path, megabytes=5)
-    assert "meritous-data: not in this system" in capsys.readouterr().err
+    assert "titanion-data: not in this system" in capsys.readouterr().err
     write_list(tmp_path, [make_track("a", 1)])
     assert fetch(tmp_path, megabytes=5) == [make_track("a", 1)]
