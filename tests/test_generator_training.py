@@ -1,0 +1,130 @@
+"""The training programs, on data small enough to know the answer."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from generator.composer import Composer, ComposerConfig
+from generator.timbre import HARMONICS, SAMPLE_RATE
+from generator.tokens import TOKEN_ID, VOCABULARY
+from generator.training import composer as composer_training
+from generator.training import tunes as tune_training
+from generator.training.notes import LEAD_S, analyse
+
+TUNES = """X:1
+T:First
+R:reel
+M:4/4
+L:1/8
+K:G
+GABc dedB | dedB dedB | c2ec B2dB | A2A2 A2 :|
+
+X:2
+T:Second
+M:6/8
+L:1/8
+K:Am
+A2B c2d | e3 e2d | c2A B2G | A3 A3 :| c2d e2f | g3 e3 | c2A B2G | A3 A3 |]
+
+X:3
+T:Broken bar
+M:4/4
+K:D
+D2 D2 | D2 | D4 D4 |]
+"""
+
+
+def synthetic_string(pitch: int, stiffness: float, levels_db: list[float]) -> np.ndarray:
+    """A steady stiff string after LEAD_S of silence, float64."""
+    f0 = 440 * 2 ** ((pitch - 69) / 12)
+    t = np.arange(int(2.6 * SAMPLE_RATE)) / SAMPLE_RATE
+    k = np.arange(1, len(levels_db) + 1)
+    hertz = f0 * k * np.sqrt(1 + stiffness * k**2)
+    wave = (10 ** (np.array(levels_db) / 20)[:, None] * np.sin(2 * np.pi * hertz[:, None] * t)).sum(0)
+    return np.concatenate([np.zeros(int(LEAD_S * SAMPLE_RATE)), wave])
+
+
+@pytest.mark.parametrize("stiffness", [0.0, 2e-4, 8e-4])
+def test_analysis_recovers_partials_and_stiffness(stiffness: float) -> None:
+    levels = [-20.0, -30.0, -26.0, -40.0, -45.0, -50.0, -38.0, -48.0]
+    found = analyse(synthetic_string(64, stiffness, levels), 64, stiff=True)
+    harmonics = found["harmonics"]
+    assert isinstance(harmonics, np.ndarray)
+    middle = harmonics[len(harmonics) // 2]
+    assert middle.shape == (HARMONICS,)
+    assert np.abs(middle[: len(levels)] - levels).max() < 0.7
+    assert middle[len(levels)] < -60
+    assert found["stiffness"] == pytest.approx(stiffness, abs=2e-5)
+
+
+def test_analysis_finds_the_noise_beside_the_partials() -> None:
+    random = np.random.default_rng(1)
+    clean = synthetic_string(60, 0.0, [-20.0, -26.0, -30.0])
+    noise = 10 ** (-50 / 20) * random.standard_normal(len(clean))
+    bands = analyse(clean + noise, 60, stiff=False)["noise"]
+    assert isinstance(bands, np.ndarray)
+    upper = bands[100:300, 24:36].mean()
+    assert upper == pytest.approx(-52.5, abs=2.5)
+
+
+def test_tunes_become_tokens_an_index_and_a_manifest_but_no_tunes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "corpus" / "oneills1850"
+    folder.mkdir(parents=True)
+    (folder / "some.abc").write_text(TUNES)
+    output = tmp_path / "output"
+    monkeypatch.setattr(sys, "argv", ["tunes", "--corpus", str(folder.parent), "--output", str(output)])
+    monkeypatch.setattr(tune_training, "VALIDATION_SHARE", 0.0)
+    tune_training.main()
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["tunes"] == {"train": 2, "validation": 0}
+    assert manifest["sha256"] == {"oneills1850/some.abc": hashlib.sha256(TUNES.encode()).hexdigest()}
+    assert sum(manifest["refused"].values()) == 1
+    tokens = np.load(output / "tokens.npz")
+    lengths = tokens["train_lengths"]
+    assert lengths.sum() == len(tokens["train_tokens"]) == len(tokens["train_contexts"])
+    words = [VOCABULARY[t] for t in tokens["train_tokens"][: lengths[0]]]
+    assert words[:4] == ["M:4/4", "K:major", "R:reel", "U:0"]
+    assert words[-2:] == [":|", "end"]
+    assert len(load_file(output / "tunes.safetensors")["sequences"]) == 2 * (25 - 11)
+    assert "oneills1850" not in capsys.readouterr().out
+
+
+def test_a_tiny_composer_learns() -> None:
+    pattern = [
+        TOKEN_ID[w] for w in ("M:2/4", "K:major", "R:polka", "U:0", "d12", "n0", "n2", "n4", "n2", "|")
+    ]
+    sequence = np.array(pattern * 6, dtype=np.uint8)
+    contexts = np.zeros((len(sequence), 3), dtype=np.uint8)
+    batches = composer_training.make_batches(
+        sequence, contexts, np.array([len(pattern)] * 6, dtype=np.int32), batch_tokens=30
+    )
+    losses: list[float] = []
+
+    def keep(model: Composer, loss: float, epoch: int) -> None:
+        losses.append(loss)
+
+    composer_training.train(
+        ComposerConfig(16, 1, 2, 0.0), batches, batches, epochs=60, seed=1, device="cpu", keep=keep
+    )
+    assert losses[-1] < losses[0] - 0.7
+
+
+def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence() -> None:
+    torch.manual_seed(1)
+    model = Composer(ComposerConfig(32, 2, 4, 0.0)).eval()
+    tokens = torch.randint(0, len(VOCABULARY), (2, 12))
+    contexts = torch.zeros(2, 12, 3, dtype=torch.int64)
+    with torch.inference_mode():
+        whole, _ = model(tokens, contexts)
+        steps, cache = model(tokens[:, :4], contexts[:, :4])
+        for place in range(4, 12):
+            steps, cache = model(tokens[:, place : place + 1], contexts[:, place : place + 1], cache)
+            assert torch.allclose(steps[:, -1], whole[:, place], atol=1e-4)
