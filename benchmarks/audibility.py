@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.hard_signals import MAKERS, make_signal
+from benchmarks.marking import derive_secret, load_section, open_system, shorten
 from benchmarks.music import SAMPLE_RATE, choose, list_tracks
 from benchmarks.peaq import compare
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
-from benchmarks.robustness import derive_secret, load_section, open_system, shorten
 from benchmarks.tools import Audio, BenchmarkError
 
 SECTION_S = 60.0

@@ -22,6 +22,7 @@ from scipy.stats import binom
 import watermark
 from benchmarks.attack import apply
 from benchmarks.attacks import find
+from benchmarks.marking import load_section, mark_section
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks
 from benchmarks.report import (
     describe_run,
@@ -32,7 +33,6 @@ from benchmarks.report import (
     show_table,
     write_json,
 )
-from benchmarks.robustness import load_section, mark_section
 from benchmarks.tools import BenchmarkError
 from benchmarks.trials import TrialLog, run_trials
 

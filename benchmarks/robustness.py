@@ -16,7 +16,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ import numpy as np
 import watermark
 from benchmarks.attack import Attack, apply
 from benchmarks.attacks import ATTACKS, FAMILIES, find, short_list
-from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
+from benchmarks.marking import derive_secret, load_section, mark_section, open_system, shorten
+from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks
 from benchmarks.report import (
     describe_run,
     digest_code,
@@ -35,12 +35,11 @@ from benchmarks.report import (
     show_table,
     write_json,
 )
-from benchmarks.systems import EXACT, NONE, WRONG, Provenote, Reading, System, open_peer
+from benchmarks.systems import EXACT, NONE, WRONG, Reading
 from benchmarks.tools import Audio, BenchmarkError
 from benchmarks.trials import TrialLog, run_trials
 
 CLIPS_S = (5.0, 10.0, 15.0, 30.0)
-SECTION_S = 90.0  # how much of a long track is marked and cut from
 VOID, ERROR = "void", "error"
 SILENCE_RMS = 1e-5
 
@@ -78,33 +77,6 @@ class Trial:
             "repeat": self.repeat,
             "seed": self.seed,
         }
-
-
-@lru_cache(maxsize=4)
-def open_system(name: str) -> System:
-    """Open a system by its name on the command line; once in each process."""
-    return Provenote() if name == "provenote" else open_peer(name)
-
-
-@lru_cache(maxsize=3)
-def load_section(track: Track, cache: Path, seed: int) -> Audio:
-    """Load up to 90 s of a track, from a place drawn by the seed."""
-    spare_s = max(0.0, track.seconds - SECTION_S)
-    digest = hashlib.sha256(f"section {seed} {track.sha256}".encode()).digest()
-    start_s = round(spare_s * int.from_bytes(digest[:4]) / 2**32, 3)
-    return load(track, cache, start_s=start_s, seconds=SECTION_S)
-
-
-def derive_secret(track: Track, seed: int) -> bytes:
-    """The secret that key and payload of a track come from."""
-    return hashlib.sha256(f"secret {seed} {track.sha256}".encode()).digest()
-
-
-@lru_cache(maxsize=3)
-def mark_section(system: str, track: Track, cache: Path, seed: int) -> Audio:
-    """Mark a track's section; kept for the trials that follow."""
-    audio = load_section(track, cache, seed)
-    return open_system(system).mark(audio, sample_rate=SAMPLE_RATE, secret=derive_secret(track, seed))
 
 
 def make_clip(trial: Trial) -> tuple[Audio, int]:
@@ -215,11 +187,6 @@ def show_counts(
         rows,
         note=f"wrong payloads: {wrong}; clips refused with an error: {refused}",
     )
-
-
-def shorten(system: str) -> str:
-    """A system's name without its path."""
-    return system.partition("=")[0]
 
 
 def format_cell(cell: dict[str, Any] | None) -> str:

@@ -21,9 +21,9 @@ import numpy as np
 import watermark
 from benchmarks.attack import apply
 from benchmarks.attacks import find
+from benchmarks.marking import derive_secret, load_section, open_system, shorten
 from benchmarks.music import SAMPLE_RATE, choose, list_tracks
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
-from benchmarks.robustness import derive_secret, load_section, open_system, shorten
 from benchmarks.tools import Audio, BenchmarkError
 
 SECTION_S = 60.0
