@@ -4,7 +4,8 @@ The signal is analysed in overlapping frames; each frame's spectrum is multiplie
 cell, the same for all channels, and the *change* is overlapped and added to the untouched signal, so that
 gains of 1 give back the very samples. A cell's gain follows the host (informed embedding; improved spread
 spectrum, Malvar and Florencio 2003, here as a hinge): none where the whitened host already agrees with the
-chip by `target_deviation`, and up to `gain_limit_db` where it does not.
+chip by `target_deviation`, and up to `gain_limit_db` where it does not, less where it would be heard
+(`masking`).
 """
 
 import numpy as np
@@ -13,7 +14,13 @@ from scipy import fft
 
 from .audio import check_block, check_format
 from .layout import codeword_of, first_column_of, layout_of
-from .masking import PEAK_GUARD_SAMPLES, guard_peaks, transient_guard
+from .masking import (
+    PEAK_GUARD_SAMPLES,
+    guard_peaks,
+    local_power,
+    steadiness_limit,
+    transient_guard,
+)
 from .profile import PROFILE, Profile
 from .spectrogram import (
     DB_PER_LOG_POWER,
@@ -180,9 +187,12 @@ class Embedder:
         column = (first_column + np.arange(columns)) % self._profile.period_columns
         chips = self._chips[column]
         wanted_db = (self._profile.target_deviation - agreement * chips) * spread_db
-        gains_db = chips * np.clip(wanted_db, self._profile.gain_floor_db, self._profile.gain_limit_db)
+        local = local_power(power, self._grid, edges_hz)
+        steady = self._cell_means(steadiness_limit(local, self._profile)[first - begin :], columns)
+        limit_db = self._profile.gain_limit_db * steady
+        gains_db = chips * np.clip(wanted_db, np.minimum(self._profile.gain_floor_db, limit_db), limit_db)
         frame_column = np.arange(stop - first) // per_column
-        guard = transient_guard(power, self._grid, edges_hz, self._profile)[first - begin : stop - begin]
+        guard = transient_guard(local, self._grid, self._profile)[first - begin : stop - begin]
         by_row = np.minimum.reduceat(guard, self._layout.row_bands[:, 0], axis=1)
         return np.asarray(gains_db[frame_column] * by_row, np.float32)
 

@@ -50,6 +50,11 @@ class Profile:
     # What pre-masking and post-masking hide beyond simultaneous masking, as ratios of power.
     attack_ratio: float
     release_ratio: float
+    # Where the host moves by less than `motion_reference_db` over two frames (mean over +-`motion_frames`),
+    # gains are limited in proportion, down to `steady_share` of `gain_limit_db`.
+    motion_reference_db: float
+    motion_frames: int
+    steady_share: float
 
     @property
     def bands(self) -> int:
@@ -88,10 +93,13 @@ PN1 = Profile(
     floor_ratio=1e-2,
     floor_bins=12,
     gain_floor_db=0.0,
-    gain_limit_db=0.9,
+    gain_limit_db=1.0,
     target_deviation=1.5,
     attack_ratio=4.0,
     release_ratio=30.0,
+    motion_reference_db=2.0,
+    motion_frames=40,
+    steady_share=0.3,
 )
 
 PROFILE = PN1
