@@ -9,12 +9,12 @@ import signal
 import sys
 from types import FrameType
 
-import click
 import typer
+from typer import rich_utils
 
 from . import cli_keys, cli_log, cli_mark, cli_service, cli_tracks
 from .console import errors, print_error
-from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, USAGE
+from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, GOOD, USAGE
 
 app = typer.Typer(
     name="provenote",
@@ -44,20 +44,11 @@ def run(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
     try:
         code = app(args=arguments, standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
-    except click.exceptions.Abort:
-        errors.print("cancelled")
-        return CANCELLED
-    except KeyboardInterrupt:
-        errors.print("cancelled; nothing was registered")
-        return CANCELLED
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        rich_utils.rich_format_error(error)
         return USAGE
-    except BrokenPipeError:
-        # The reader of our output has gone; keep Python from complaining again when it flushes.
-        sys.stdout = None
+    except SystemExit:
+        # Only one way leads here: the reader of our output has gone.
         return ENVIRONMENT
     except EXPECTED as error:
         return print_error(error, as_json="--json" in arguments)
@@ -65,7 +56,9 @@ def run(arguments: list[str]) -> int:
         # Not exit code 1, which Python would choose: that one means "verified as bad".
         logger.exception("a fault in the program")
         return ENVIRONMENT
-    return code if isinstance(code, int) else 0
+    if code == CANCELLED:
+        errors.print("cancelled")
+    return code if isinstance(code, int) else GOOD
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -60,7 +60,8 @@ def make_installation(settings: Settings, *, origin: str | None = None) -> tuple
     """
     origin = origin or f"localhost/provenote/{secrets.token_hex(8)}"
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        settings.home.chmod(0o700)  # the database holds prompts and marks
         if any(settings.home.iterdir()):
             raise LedgerFolderError(f"{settings.home}: expected an empty or new folder, it holds files")
         settings.tracks.mkdir()
@@ -69,6 +70,7 @@ def make_installation(settings: Settings, *, origin: str | None = None) -> tuple
         raise LedgerFolderError(f"{settings.home}: cannot make the folder: {error.strerror}") from error
     ring, token = make_keys(settings)
     upgrade(settings.database_url)
+    settings.database.chmod(0o600)
     issuer = ring.issuer_signing_key
 
     def build(place: Place) -> bytes:

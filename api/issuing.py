@@ -337,7 +337,7 @@ def _read_back(
     if found.detection.payload != mark_id:
         raise UnreadableMarkError(
             f"the mark cannot be read back from {found.seconds:.1f} s of this audio: "
-            "it is too short, too quiet or too empty to carry one"
+            "it is too short, too quiet, too empty or too heavily clipped to carry one"
         )
     return found.file_sha256
 

@@ -1,5 +1,6 @@
 """Fixtures that several files share: synthetic music, and a ledger with one stamped recording."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ def make_music(seconds: float, *, seed: int, sample_rate: int = SAMPLE_RATE, cha
         partials = np.arange(1, 24)
         partials = partials[partials * frequency < 0.45 * sample_rate]
         note = sum(
-            np.exp(-time * (1.5 + 0.5 * k)) * np.sin(2 * np.pi * frequency * k * time + rng.uniform(0, 6.28)) / k
+            np.exp(-time * (1.5 + 0.5 * k))
+            * np.sin(2 * np.pi * frequency * k * time + rng.uniform(0, 6.28))
+            / k
             for k in partials
         )
         stop = min(samples, onset + time.size)
@@ -44,7 +47,7 @@ def write_audio(path: Path, audio: Audio, sample_rate: int = SAMPLE_RATE, **opti
 
 @dataclass(frozen=True)
 class Stamped:
-    """A ledger folder with one stamped recording of 20 s: where it is, its source, the released file, its token."""
+    """A ledger folder with one stamped recording of 20 s: its source, the released file, the API token."""
 
     home: Path
     source: Path
@@ -76,9 +79,7 @@ def stamped(stamped_once: Stamped, tmp_path: Path) -> Stamped:
     home = tmp_path / "ledger"
     shutil.copytree(stamped_once.home, home)
     audio = home / stamped_once.audio.relative_to(stamped_once.home)
-    return Stamped(
-        home, stamped_once.source, audio, stamped_once.track_id, stamped_once.entry_index, stamped_once.token
-    )
+    return dataclasses.replace(stamped_once, home=home, audio=audio)
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from api.audiofile import AudioWriter, PcmDigest, quantise
-from api.errors import WriteError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from api.audiofile import AudioWriter, PcmDigest, quantise
+from api.errors import WriteError
 
 RATE = 44_100
 
@@ -67,8 +68,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path, container: s
             pytest.raises(WriteError, match="is the disk full"),
             AudioWriter(path, container=container, sample_rate=RATE, channels=2, bits=24) as writer,
         ):
-            for _ in range(10):
-                writer.push(noise(50_000))
+            writer.push(noise(500_000))  # far more than any buffer on the way to the file
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not path.exists()
@@ -79,12 +79,16 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         AudioWriter(tmp_path / "none" / "a.wav", container="wav", sample_rate=RATE, channels=1, bits=16)
 
 
+def _interrupt(writer: AudioWriter) -> None:
+    writer.push(noise(1000))
+    raise KeyboardInterrupt
+
+
 def test_an_error_while_writing_removes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     with (
         pytest.raises(KeyboardInterrupt),
         AudioWriter(path, container="flac", sample_rate=RATE, channels=2, bits=24) as writer,
     ):
-        writer.push(noise(1000))
-        raise KeyboardInterrupt
+        _interrupt(writer)
     assert not os.path.lexists(path)

@@ -1,5 +1,6 @@
 """Decoding of files from strangers: what is read, what is refused, and in which words."""
 
+import contextlib
 import dataclasses
 import hashlib
 import struct
@@ -8,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
+
 from api.audiofile import PcmDigest
 from api.decoding import DEFAULT_LIMITS, Limits, Recording, open_recording
 from api.errors import AudioRefusedError, TooLargeError
-from numpy.typing import NDArray
 
 RATE = 44_100
 
@@ -191,9 +193,5 @@ def test_random_damage_gives_samples_or_a_refusal(tmp_path: Path, seed: int) -> 
     for place in rng.integers(0, len(content) if seed % 2 else 200, size=8):
         content[place] = int(rng.integers(256))
     (tmp_path / name).write_bytes(content)
-    try:
-        _, audio = decode(tmp_path / name)
-    except AudioRefusedError as error:
-        assert str(error)
-    else:
-        assert np.isfinite(audio).all()
+    with contextlib.suppress(AudioRefusedError):
+        assert np.isfinite(decode(tmp_path / name)[1]).all()

@@ -1,0 +1,474 @@
+"""The service over real HTTP: every route, every error shape, jobs, limits, restart."""
+
+import hashlib
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from conftest import Stamped, make_music, write_audio
+
+import ledger
+from api.errors import LedgerFolderError, PortError
+from api.http import create_app
+from api.http.server import bind, build_server, hold_serving_lock
+from api.installation import open_installation
+from api.issuing import make_track_id
+from api.keyring import read_public_keys
+from api.outcomes import PROBLEM_BASE
+from api.registry import JobRow
+from api.settings import Settings, read_settings
+from ledger.merkle import check_consistency, check_inclusion
+
+PROBLEM = "application/problem+json"
+
+
+@contextmanager
+def served(home: Path, **environment: str) -> Iterator[httpx.Client]:
+    """Serve a ledger folder on a free loopback port and give a client without a token."""
+    settings = read_settings(home, environment)
+    with hold_serving_lock(settings), bind("127.0.0.1", 0) as sock:
+        server = build_server(settings)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            with httpx.Client(base_url=address, timeout=60) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def service(
+    stamped_once: Stamped, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[httpx.Client, Stamped]]:
+    home = tmp_path_factory.mktemp("service") / "ledger"
+    shutil.copytree(stamped_once.home, home)
+    audio = home / stamped_once.audio.relative_to(stamped_once.home)
+    with served(home, PROVENOTE_MAX_UPLOAD_MB="8") as client:
+        yield (
+            client,
+            Stamped(
+                home,
+                stamped_once.source,
+                audio,
+                stamped_once.track_id,
+                stamped_once.entry_index,
+                stamped_once.token,
+            ),
+        )
+
+
+@pytest.fixture
+def client(service: tuple[httpx.Client, Stamped]) -> httpx.Client:
+    return service[0]
+
+
+@pytest.fixture
+def track(service: tuple[httpx.Client, Stamped]) -> Stamped:
+    return service[1]
+
+
+def authorised(track: Stamped) -> dict[str, str]:
+    return {"authorization": f"Bearer {track.token}"}
+
+
+def check_problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    problem: dict[str, Any] = answer.json()
+    assert problem["type"] == PROBLEM_BASE + slug
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
+
+
+def wait_for(client: httpx.Client, track: Stamped, address: str, *, seconds: float = 120) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while True:
+        job: dict[str, Any] = client.get(address, headers=authorised(track)).raise_for_status().json()
+        if job["state"] not in ("queued", "running"):
+            return job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.05)
+
+
+def test_health_tells_the_size_of_the_ledger(client: httpx.Client) -> None:
+    answer = client.get("/health").raise_for_status().json()
+    assert answer["status"] == "ok"
+    assert answer["ledger_size"] >= 2
+
+
+def test_an_upload_is_verified_and_not_kept(client: httpx.Client, track: Stamped) -> None:
+    answer = client.post("/v1/verifications", content=track.audio.read_bytes()).raise_for_status().json()
+    assert answer["verdict"] == "exact"
+    assert answer["track"]["track_id"] == track.track_id
+    envelope = ledger.canonical.format_json(answer["envelope"])
+    reports = read_public_keys(read_settings(track.home, {})).reports
+    payload = json.loads(ledger.open_envelope(envelope, reports).payload)
+    assert payload["predicate"]["verdict"] == "exact"
+    assert payload["subject"][0]["digest"]["sha256"] == hashlib.sha256(track.audio.read_bytes()).hexdigest()
+    assert list((track.home / "incoming").glob("upload-*")) == []
+
+
+def test_a_chunked_upload_is_verified(client: httpx.Client, track: Stamped) -> None:
+    content = track.audio.read_bytes()
+    pieces = (content[i : i + 100_000] for i in range(0, len(content), 100_000))
+    assert client.post("/v1/verifications", content=pieces).raise_for_status().json()["verdict"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "slug"),
+    [
+        (b"not audio at all", {}, 422, "audio-refused"),
+        (b"", {}, 422, "audio-refused"),
+        (b"{}", {"content-type": "application/json"}, 415, "request-refused"),
+        (b"--x--", {"content-type": "multipart/form-data; boundary=x"}, 415, "request-refused"),
+        (b"\0" * (9 << 20), {}, 413, "too-large"),
+    ],
+)
+def test_bodies_that_are_not_taken_are_problems(
+    client: httpx.Client, content: bytes, headers: dict[str, str], status: int, slug: str
+) -> None:
+    check_problem(client.post("/v1/verifications", content=content, headers=headers), status, slug)
+
+
+def test_a_chunked_body_over_the_limit_is_stopped(client: httpx.Client, track: Stamped) -> None:
+    pieces = (b"\0" * (1 << 20) for _ in range(10))
+    check_problem(client.post("/v1/verifications", content=pieces), 413, "too-large")
+    assert list((track.home / "incoming").glob("upload-*")) == []
+
+
+def test_a_large_json_body_is_stopped(client: httpx.Client, track: Stamped) -> None:
+    body = json.dumps({"prompt": "a" * 100_000}).encode()
+    answer = client.post("/v1/tracks", content=body, headers=authorised(track))
+    check_problem(answer, 413, "too-large")
+
+
+def test_a_connection_that_ends_in_the_middle_leaves_no_upload(client: httpx.Client, track: Stamped) -> None:
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port)
+    connection.putrequest("POST", "/v1/verifications")
+    connection.putheader("content-length", "1000000")
+    connection.endheaders(b"\0" * 1000)
+    time.sleep(0.2)
+    connection.close()
+    deadline = time.monotonic() + 10
+    while list((track.home / "incoming").glob("upload-*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_track_and_its_record_are_public(client: httpx.Client, track: Stamped) -> None:
+    base = f"/v1/tracks/{track.track_id}"
+    listed = client.get("/v1/tracks").raise_for_status().json()["tracks"]
+    assert track.track_id in [item["track_id"] for item in listed]
+    found = client.get(base).raise_for_status().json()
+    assert found["file_sha256"] == hashlib.sha256(track.audio.read_bytes()).hexdigest()
+    statement = client.get(f"{base}/statement").raise_for_status().json()
+    assert statement["index"] == track.entry_index
+    assert statement["statement"]["subject"][0]["digest"]["sha256"] == found["file_sha256"]
+    custody = client.get(f"{base}/custody").raise_for_status().json()
+    assert [event["index"] for event in custody["events"]] == [track.entry_index]
+    assert custody["fault"] is None
+
+
+def test_the_bundle_checks_offline_and_opens_commitments_only_with_the_token(
+    client: httpx.Client, track: Stamped
+) -> None:
+    vkey = client.get("/v1/keys").raise_for_status().json()["log_vkey"]
+    address = f"/v1/tracks/{track.track_id}/bundle"
+    closed = ledger.check_bundle(client.get(address).raise_for_status().content, vkey=vkey)
+    assert closed.openings == {}
+    opened = client.get(address, headers=authorised(track)).raise_for_status().content
+    assert set(ledger.check_bundle(opened, vkey=vkey).openings) == {"mark_id"}
+
+
+def test_the_audio_needs_the_token_and_is_the_released_file(client: httpx.Client, track: Stamped) -> None:
+    address = f"/v1/tracks/{track.track_id}/audio"
+    check_problem(client.get(address), 401, "unauthorised")
+    answer = client.get(address, headers=authorised(track)).raise_for_status()
+    assert answer.headers["content-type"] == "audio/flac"
+    assert answer.content == track.audio.read_bytes()
+    check_problem(
+        client.get(f"/v1/tracks/{track.track_id}/score/abc", headers=authorised(track)), 404, "not-found"
+    )
+
+
+def test_proofs_hold_against_the_checkpoint(client: httpx.Client, track: Stamped) -> None:
+    keys = client.get("/v1/keys").raise_for_status().json()
+    note = client.get("/v1/log/checkpoint").raise_for_status().content
+    checkpoint = ledger.open_checkpoint(note, keys["origin"], keys["log_vkey"])
+    proof = client.get("/v1/log/inclusion", params={"index": track.entry_index}).raise_for_status().json()
+    entry = client.get(f"/v1/log/entries/{track.entry_index}").raise_for_status().json()
+    assert proof["size"] == checkpoint.size
+    assert proof["leaf_hash"] == entry["leaf_hash"]
+    hashes = [bytes.fromhex(item) for item in proof["hashes"]]
+    leaf = ledger.merkle.leaf_hash(ledger.canonical.format_json(entry["envelope"]))
+    check_inclusion(track.entry_index, checkpoint.size, leaf, hashes, checkpoint.root)
+    older = client.get("/v1/log/checkpoint", params={"size": 1}).raise_for_status().content
+    old = ledger.open_checkpoint(older, keys["origin"], keys["log_vkey"])
+    sizes = {"old_size": 1, "new_size": checkpoint.size}
+    consistency = client.get("/v1/log/consistency", params=sizes).raise_for_status().json()
+    hashes = [bytes.fromhex(item) for item in consistency["hashes"]]
+    check_consistency(1, checkpoint.size, old.root, checkpoint.root, hashes)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "slug"),
+    [
+        ("GET", "/nowhere", 404, "not-found"),
+        ("PUT", "/v1/tracks", 405, "wrong-method"),
+        ("GET", "/v1/tracks/aaaaaaaaaaaaaaaa", 404, "not-found"),
+        ("GET", "/v1/tracks/aaaaaaaaaaaaaaaa/custody", 404, "not-found"),
+        ("GET", "/v1/tracks/aaaaaaaaaaaaaaaa/bundle", 404, "not-found"),
+        ("GET", "/v1/tracks/..%2f..%2fkeys", 404, "not-found"),
+        ("GET", "/v1/tracks/UPPER", 422, "malformed"),
+        ("GET", "/v1/tracks?limit=0", 422, "malformed"),
+        ("GET", "/v1/log/entries/999", 404, "not-found"),
+        ("GET", "/v1/log/entries/-1", 422, "malformed"),
+        ("GET", "/v1/log/entries/99999999999999999999", 422, "malformed"),
+        ("GET", "/v1/log/inclusion?index=5&size=2", 404, "not-found"),
+        ("GET", "/v1/log/inclusion?index=0&size=99999", 404, "not-found"),
+        ("GET", "/v1/log/consistency?old_size=2&new_size=1", 404, "not-found"),
+        ("GET", "/v1/log/checkpoint?size=12345", 404, "not-found"),
+        ("POST", "/v1/tracks", 401, "unauthorised"),
+        ("POST", "/v1/stamps", 401, "unauthorised"),
+        ("GET", "/v1/jobs/0123456789abcdef", 401, "unauthorised"),
+        ("DELETE", "/v1/jobs/0123456789abcdef", 401, "unauthorised"),
+    ],
+)
+def test_every_error_is_a_problem(
+    client: httpx.Client, method: str, path: str, status: int, slug: str
+) -> None:
+    check_problem(
+        client.request(method, path, json={"prompt": "waltz"} if method == "POST" else None), status, slug
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"prompt": ""},
+        {"prompt": "waltz", "seconds": -1},
+        {"prompt": "waltz", "seconds": "NaN"},
+        {"prompt": "waltz", "seed": 1 << 53},
+        {"prompt": "waltz", "format": "mp3"},
+        {"prompt": "waltz", "surprise": True},
+    ],
+)
+def test_malformed_requests_name_the_fault(
+    client: httpx.Client, track: Stamped, body: dict[str, Any]
+) -> None:
+    problem = check_problem(client.post("/v1/tracks", json=body, headers=authorised(track)), 422, "malformed")
+    assert problem["faults"]
+
+
+@pytest.mark.parametrize("token", ["wrong", "é", "a" * 5000])
+def test_a_wrong_token_is_refused(client: httpx.Client, token: str) -> None:
+    answer = client.post("/v1/stamps", content=b"", headers={"authorization": f"Bearer {token}".encode()})
+    check_problem(answer, 401, "unauthorised")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_recording_is_stamped_as_a_job_and_then_verifies(
+    client: httpx.Client, track: Stamped, tmp_path: Path
+) -> None:
+    song = write_audio(tmp_path / "new.flac", make_music(12.0, seed=21))
+    answer = client.post(
+        "/v1/stamps?title=New&format=wav&bits=16", content=song.read_bytes(), headers=authorised(track)
+    )
+    assert answer.status_code == 202
+    job = wait_for(client, track, answer.headers["location"])
+    assert job["state"] == "done", job
+    found = client.get(f"/v1/tracks/{job['track_id']}").raise_for_status().json()
+    assert (found["title"], found["container"], found["origin"]) == ("New", "wav", "stamped")
+    audio = client.get(f"/v1/tracks/{job['track_id']}/audio", headers=authorised(track)).raise_for_status()
+    assert client.post("/v1/verifications", content=audio.content).json()["verdict"] == "exact"
+    check_problem(client.delete(answer.headers["location"], headers=authorised(track)), 409, "conflict")
+
+
+def test_a_job_that_fails_says_why(client: httpx.Client, track: Stamped) -> None:
+    answer = client.post("/v1/stamps", content=track.source.read_bytes(), headers=authorised(track))
+    job = wait_for(client, track, answer.headers["location"])
+    assert job["state"] == "failed"
+    assert job["problem"]["type"] == PROBLEM_BASE + "already-registered"
+    assert track.track_id in job["problem"]["detail"]
+    assert job["track_id"] is None
+
+
+def test_a_track_is_issued_from_a_prompt_as_a_job(client: httpx.Client, track: Stamped) -> None:
+    body = {"prompt": "slow waltz in D minor, piano", "seconds": 12, "seed": 3}
+    answer = client.post("/v1/tracks", json=body, headers=authorised(track))
+    assert answer.status_code == 202
+    job = wait_for(client, track, answer.headers["location"])
+    assert job["state"] == "done", job
+    base = f"/v1/tracks/{job['track_id']}"
+    statement = client.get(f"{base}/statement").raise_for_status().json()["statement"]
+    generation = statement["predicate"]["generation"]
+    assert generation["seed"] == "3"
+    assert generation["weights"]
+    assert "waltz" not in json.dumps(statement["predicate"]["commitments"])
+    abc = client.get(f"{base}/score/abc", headers=authorised(track)).raise_for_status().content
+    subjects = {item["name"]: item["digest"]["sha256"] for item in statement["subject"]}
+    assert subjects["abc"] == hashlib.sha256(abc).hexdigest()
+    bundle = client.get(f"{base}/bundle", headers=authorised(track)).raise_for_status().content
+    opened = ledger.check_bundle(bundle).openings
+    assert opened["prompt"] == body["prompt"]
+    audio = client.get(f"{base}/audio", headers=authorised(track)).raise_for_status().content
+    assert client.post("/v1/verifications", content=audio).json()["verdict"] == "exact"
+
+
+def test_a_job_is_cancelled_and_leaves_nothing(client: httpx.Client, track: Stamped, tmp_path: Path) -> None:
+    song = write_audio(tmp_path / "long.wav", np.tile(make_music(6.0, seed=22, channels=1), 10))
+    size = client.get("/health").json()["ledger_size"]
+    answer = client.post("/v1/stamps", content=song.read_bytes(), headers=authorised(track))
+    client.delete(answer.headers["location"], headers=authorised(track)).raise_for_status()
+    job = wait_for(client, track, answer.headers["location"])
+    assert job["state"] == "cancelled"
+    assert client.get("/health").json()["ledger_size"] == size
+    assert list((track.home / "incoming").iterdir()) == []
+
+
+def test_pages_of_tracks_follow_one_another(client: httpx.Client, track: Stamped) -> None:
+    whole = [item["track_id"] for item in client.get("/v1/tracks").json()["tracks"]]
+    found: list[str] = []
+    after = ""
+    while True:
+        page = client.get("/v1/tracks", params={"limit": 1, "after": after}).raise_for_status().json()
+        found += [item["track_id"] for item in page["tracks"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert found == whole
+
+
+def test_jobs_of_a_service_that_stopped_are_settled_at_the_next_start(stamped: Stamped) -> None:
+    with open_installation(read_settings(stamped.home, {})) as installation:
+        for job_id, track_id in (("0" * 16, make_track_id()), ("1" * 16, stamped.track_id)):
+            installation.registry.add_job(
+                JobRow(
+                    job_id=job_id,
+                    kind="stamp",
+                    state="running",
+                    stage="mark",
+                    fraction=0.5,
+                    request="{}",
+                    track_id=track_id,
+                    created="2026-01-01T00:00:00Z",
+                    updated="2026-01-01T00:00:00Z",
+                )
+            )
+    (stamped.home / "incoming" / "upload-0").write_bytes(b"left over")
+    with served(stamped.home) as client:
+        lost = client.get("/v1/jobs/" + "0" * 16, headers=authorised(stamped)).json()
+        done = client.get("/v1/jobs/" + "1" * 16, headers=authorised(stamped)).json()
+    assert lost["state"] == "interrupted"
+    assert "nothing was registered" in lost["problem"]["detail"]
+    assert (done["state"], done["track_id"]) == ("done", stamped.track_id)
+    assert list((stamped.home / "incoming").iterdir()) == []
+
+
+def test_a_stopping_service_interrupts_its_job_and_registers_nothing(
+    stamped: Stamped, tmp_path: Path
+) -> None:
+    song = write_audio(tmp_path / "long.wav", np.tile(make_music(6.0, seed=23, channels=1), 10))
+    with served(stamped.home) as client:
+        answer = client.post("/v1/stamps", content=song.read_bytes(), headers=authorised(stamped))
+        job_id = answer.json()["job_id"]
+    with open_installation(read_settings(stamped.home, {})) as installation:
+        assert installation.registry.get_job(job_id).state == "interrupted"
+        assert installation.store.state().size == 2
+        assert list(installation.settings.incoming.iterdir()) == []
+
+
+def test_two_services_never_share_a_ledger_folder(stamped: Stamped) -> None:
+    settings = read_settings(stamped.home, {})
+    with (
+        hold_serving_lock(settings),
+        pytest.raises(LedgerFolderError, match="another service"),
+        hold_serving_lock(settings),
+    ):
+        pass
+
+
+def test_a_port_in_use_is_an_error() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(PortError, match="Address already in use"):
+            bind("127.0.0.1", taken.getsockname()[1])
+
+
+def resolve(document: dict[str, Any], reference: str) -> Any:
+    found: Any = document
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_openapi_document_is_complete(tmp_path: Path) -> None:
+    document = create_app(Settings(home=tmp_path, keys=tmp_path)).openapi()
+    assert document["openapi"].startswith("3.1")
+    tags = {tag["name"] for tag in document["tags"]}
+    for reference in references(document):
+        assert resolve(document, reference)
+    operations = {
+        f"{method} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert len(operations) == 18
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
+    for name, operation in operations.items():
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= tags, name
+        assert any(status.startswith("2") for status in operation["responses"]), name
+        for status, answer in operation["responses"].items():
+            assert answer["description"], name
+            if status >= "400":
+                assert list(answer["content"]) == [PROBLEM], (name, status)
+    secured = {name for name, operation in operations.items() if operation.get("security")}
+    assert {"post /v1/tracks", "post /v1/stamps", "get /v1/tracks/{track_id}/audio"} <= secured
+
+
+def test_creating_the_application_touches_no_file(tmp_path: Path) -> None:
+    create_app(Settings(home=tmp_path / "none", keys=tmp_path / "none"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verification_reads_what_a_lossy_copy_holds(
+    client: httpx.Client, track: Stamped, tmp_path: Path
+) -> None:
+    frames, rate = soundfile.read(track.audio, dtype="float32")
+    copy = write_audio(tmp_path / "a.mp3", frames.T, rate)
+    answer = client.post("/v1/verifications", content=copy.read_bytes()).raise_for_status().json()
+    assert answer["verdict"] == "re-encoded"
