@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:
-        rich_utils.rich_format_error(error)
+        rich_utils.rich_format_error(error)  # type: ignore[arg-type]  # declared for the only subclass
         return USAGE
     except SystemExit:
         # Only one way leads here: the reader of our output has gone.

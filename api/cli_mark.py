@@ -44,7 +44,7 @@ def embed_command(
         raise typer.BadParameter(f"expected a name ending in .flac or .wav, got {destination.name!r}")
     if bits not in (0, 16, 24):
         raise typer.BadParameter(f"expected 16 or 24, got {bits}", param_hint="--bits")
-    if destination.exists() and not force:
+    if destination.exists() and destination.stat().st_size > 0 and not force:
         raise RefusedError(f"{destination}: exists; --force replaces it")
     # Written beside the destination and renamed: a failure leaves no half of a file, and the old one whole.
     temporary = destination.with_name(f".{destination.name}.{os.getpid()}.part")

@@ -49,7 +49,7 @@ def demo_command(
     song: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Recording to stamp; default: a public-domain one is fetched."
+            exists=True, dir_okay=False, help="Recording to stamp; default: a freely licensed one is fetched."
         ),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,

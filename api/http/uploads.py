@@ -43,7 +43,8 @@ async def receive_upload(request: Request, settings: Settings) -> Path:
         The disk is full.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind.startswith(("multipart/", "application/x-www-form-urlencoded", "application/json")):
+    # Not application/x-www-form-urlencoded: that is what curl says of any file when it is told nothing else.
+    if kind.startswith("multipart/") or kind == "application/json":
         raise HTTPException(
             415, "expected the audio file itself as the body, such as curl --data-binary @FILE"
         )

@@ -1,0 +1,52 @@
+"""The documents repeat tables of the program: they must say the same."""
+
+import re
+from pathlib import Path
+
+from api.http import create_app
+from api.outcomes import INTERNAL, OUTCOMES
+from api.settings import Settings
+from api.verdict import GOOD, VERDICTS
+
+ROOT = Path(__file__).parent.parent
+CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+# Problems of HTTP alone, which no error class of ours stands behind.
+HTTP_ONLY = {"malformed": 422, "wrong-method": 405, "interrupted": 503}
+
+
+def test_every_problem_has_its_status_in_the_http_document() -> None:
+    written = {slug: int(status) for slug, status in re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", API, re.M)}
+    assert (
+        written
+        == {outcome.slug: outcome.status for _, outcome in (*OUTCOMES, (Exception, INTERNAL))} | HTTP_ONLY
+    )
+
+
+def test_every_problem_has_its_exit_code_in_the_command_line_document() -> None:
+    written = {}
+    for slugs, code in re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| (\d+) \|$", CLI, re.M):
+        written.update(dict.fromkeys(re.findall(r"`([a-z-]+)`", slugs), int(code)))
+    assert written == {outcome.slug: outcome.exit_code for _, outcome in (*OUTCOMES, (Exception, INTERNAL))}
+
+
+def test_every_verdict_is_listed_with_its_exit_code() -> None:
+    written = {
+        code: int(exit_code) for code, exit_code in re.findall(r"^\| `([a-z-]+)` \| ([01]) \|", CLI, re.M)
+    }
+    assert written == {code: 0 if code in GOOD else 1 for code in VERDICTS}
+
+
+def test_every_route_is_listed(tmp_path: Path) -> None:
+    document = create_app(Settings(home=tmp_path, keys=tmp_path)).openapi()
+    routes = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    assert set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", API, re.M)) == routes
+
+
+def test_every_file_of_the_shell_is_in_the_architecture_document() -> None:
+    named = set()
+    for name in re.findall(r"`(?:api/)?([a-z_]+\*?\.py)`", ARCHITECTURE):
+        named |= {path.name for path in (ROOT / "api").glob(name)}
+    present = {path.name for path in (ROOT / "api").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert named == present

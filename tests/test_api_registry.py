@@ -1,0 +1,139 @@
+"""The registry's tables, their migration, and the rules that rows obey."""
+
+from pathlib import Path
+
+import pysqlite3.dbapi2 as sqlite
+import pytest
+import sqlalchemy
+from sqlmodel import SQLModel
+
+from api import registry as r
+from api.errors import MissingError, RegisteredError
+from api.registry import JobRow, MarkRow, Registry, TrackRow
+from ledger.database import open_engine
+from ledger.migration import downgrade, upgrade
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    address = f"sqlite:///{tmp_path / 'a.db'}"
+    upgrade(address)
+    return address
+
+
+def make_track(track_id: str, source: str = "s") -> TrackRow:
+    return TrackRow(
+        track_id=track_id,
+        state=r.PENDING,
+        origin="stamped",
+        title="t",
+        created="2026-01-01T00:00:00Z",
+        audio_name="track.flac",
+        container="flac",
+        sample_rate=44_100,
+        channels=2,
+        samples=1,
+        file_sha256="f",
+        pcm_sha256="p",
+        source_pcm_sha256=source,
+    )
+
+
+def make_mark(mark_id: str, track_id: str) -> MarkRow:
+    return MarkRow(mark_id=mark_id, track_id=track_id, salt=b"s", profile="pn1", watermark_key_id="k")
+
+
+def make_job(job_id: str) -> JobRow:
+    return JobRow(
+        job_id=job_id,
+        kind="stamp",
+        state=r.QUEUED,
+        stage="queued",
+        fraction=0.0,
+        request="{}",
+        track_id="t",
+        created="2026-01-01T00:00:00Z",
+        updated="2026-01-01T00:00:00Z",
+    )
+
+
+def test_the_migration_makes_exactly_the_tables_that_the_program_reads(url: str) -> None:
+    engine = open_engine(url)
+    found = sqlalchemy.inspect(engine)
+    for name in ("track", "mark", "job"):
+        declared = SQLModel.metadata.tables[name]
+        columns = {column["name"]: column for column in found.get_columns(name)}
+        assert set(columns) == set(declared.columns.keys())
+        for column in declared.columns:
+            assert columns[column.name]["nullable"] == column.nullable, (name, column.name)
+            found_type = str(columns[column.name]["type"])
+            assert found_type == str(column.type.compile(engine.dialect)), (name, column.name)
+        indexes = {(index["name"], bool(index["unique"])) for index in found.get_indexes(name)}
+        assert indexes == {(str(index.name), bool(index.unique)) for index in declared.indexes}
+    engine.dispose()
+
+
+def test_the_migration_runs_down_and_up_again(url: str) -> None:
+    downgrade(url, "0001_ledger")
+    engine = open_engine(url)
+    assert not {"track", "mark", "job"} & set(sqlalchemy.inspect(engine).get_table_names())
+    engine.dispose()
+    upgrade(url)
+    Registry(url).add_job(make_job("j"))
+
+
+def test_a_track_is_pending_until_it_is_released(url: str) -> None:
+    registry = Registry(url)
+    registry.add_pending(make_track("a"), make_mark("m", "a"))
+    with pytest.raises(MissingError):
+        registry.get_released("a")
+    assert registry.list_tracks(limit=9) == []
+    registry.release("a")
+    assert registry.get_released("a").track_id == "a"
+    registry.drop_pending("a")  # too late: a released track stays
+    assert registry.find_mark("m") is not None
+
+
+def test_dropping_a_pending_track_drops_its_mark(url: str) -> None:
+    registry = Registry(url)
+    registry.add_pending(make_track("a"), make_mark("m", "a"))
+    registry.drop_pending("a")
+    assert registry.find_track("a") is None
+    assert registry.find_mark("m") is None
+
+
+def test_one_source_is_reserved_once(url: str) -> None:
+    registry = Registry(url)
+    registry.add_pending(make_track("a"), make_mark("m", "a"))
+    with pytest.raises(RegisteredError) as caught:
+        registry.add_pending(make_track("b"), make_mark("n", "b"))
+    assert caught.value.track_id == "a"
+    assert registry.find_mark("n") is None
+
+
+def test_a_mark_needs_its_track(url: str, tmp_path: Path) -> None:
+    connection = sqlite.connect(str(tmp_path / "a.db"))
+    connection.execute("PRAGMA foreign_keys = ON")
+    with pytest.raises(sqlite.IntegrityError):
+        connection.execute("INSERT INTO mark VALUES ('m', 'none', x'00', 'pn1', 'k')")
+    connection.close()
+
+
+def test_pages_of_tracks_are_in_order_and_complete(url: str) -> None:
+    registry = Registry(url)
+    for name in "cabd":
+        registry.add_pending(make_track(name, source=name), make_mark(name, name))
+        registry.release(name)
+    assert [row.track_id for row in registry.list_tracks(limit=2)] == ["a", "b"]
+    assert [row.track_id for row in registry.list_tracks(limit=9, after="b")] == ["c", "d"]
+
+
+def test_a_finished_job_never_changes_again(url: str) -> None:
+    registry = Registry(url)
+    registry.add_job(make_job("j"))
+    registry.update_job("j", updated="2026-01-01T00:00:01Z", state=r.DONE)
+    registry.update_job("j", updated="2026-01-01T00:00:02Z", state=r.FAILED)
+    assert (registry.get_job("j").state, registry.get_job("j").updated) == (r.DONE, "2026-01-01T00:00:01Z")
+    assert registry.list_unfinished_jobs() == []
+    with pytest.raises(MissingError):
+        registry.get_job("k")
