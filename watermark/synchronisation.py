@@ -23,12 +23,12 @@ from .whitening import clip, whiten
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 
-# Bands of room on either side of the plane: +-14 of 36 to the octave is +-4.7 semitones.
-MARGIN_BANDS = 14
+# Bands of room on either side of the plane: +-16 of 36 to the octave is +-5.3 semitones.
+MARGIN_BANDS = 16
 # Reading steps to a column in the search.
 STEPS_PER_COLUMN = 4
-# Natural log of the time scales searched: 0.78 .. 1.28.
-LOG_SCALE_LIMIT = 0.247
+# Natural log of the time scales searched: 0.74 .. 1.35.
+LOG_SCALE_LIMIT = 0.3
 # A neighbouring scale may drift this much over the segment, in columns, from its middle to its ends.
 DRIFT_COLUMNS = 0.75
 # Candidates kept of each scale and of the search.
