@@ -1,9 +1,9 @@
 """What alembic runs for each migration, on the connection that `ledger.migration` hands over."""
 
+from alembic import context
 from sqlmodel import SQLModel
 
 import ledger.tables  # noqa: F401  # registers the ledger's tables
-from alembic import context
 
 connection = context.config.attributes["connection"]
 context.configure(

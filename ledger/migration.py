@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy
+from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-
-from alembic import command
 
 from .database import database_path, open_engine, sync_folder, translate_errors
 from .errors import SchemaError

@@ -1,7 +1,6 @@
 """The ledger's tables and the triggers that keep them append-only."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001_ledger"

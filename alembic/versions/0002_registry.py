@@ -1,7 +1,6 @@
 """The registry's tables: tracks, marks and the jobs of the service."""
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0002_registry"
