@@ -4,6 +4,7 @@ Exit codes (the table of `api.outcomes`): 0 good, 1 verified as bad, 2 usage or 
 cancelled.
 """
 
+import io
 import logging
 import signal
 import sys
@@ -35,6 +36,9 @@ logger = logging.getLogger(__name__)
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit; the one place where errors become exit codes."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be Unicode
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(arguments))

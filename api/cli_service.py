@@ -1,5 +1,6 @@
 """Commands that run something longer: serve and demo."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,8 @@ def serve_command(
         if host not in ("127.0.0.1", "::1", "localhost"):
             output.print("  anybody who reaches this address can verify; the token travels without TLS")
         server = build_server(settings)
-        server.run(sockets=[sock])
+        with contextlib.suppress(KeyboardInterrupt):  # how a service is stopped
+            server.run(sockets=[sock])
         if not server.started:
             raise LedgerFolderError(f"{settings.home}: the service could not start; its log says why")
 

@@ -1,6 +1,7 @@
 """Commands about tracks: init, generate, stamp, verify."""
 
 import json
+import os
 import secrets
 import shutil
 from pathlib import Path
@@ -82,6 +83,7 @@ def generate_command(
         parameters=_parse_parameters(parameter or []),
     )
     encoding = parse_encoding(container, bits)
+    refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
         engine = load_engine()
         issued = issue(installation, engine, request, encoding=encoding, progress=progress)
@@ -101,6 +103,7 @@ def stamp_command(
 ) -> None:
     """Mark, sign and log a recording; the file itself is not changed."""
     encoding = parse_encoding(container, bits)
+    refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
         issued = stamp(installation, file, title=title, encoding=encoding, progress=progress)
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
@@ -116,6 +119,7 @@ def verify_command(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is known about a file. Exit code 0 for a track whose record holds, 1 otherwise."""
+    refuse_existing(report_file)
     with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
         report = verify(installation, file, progress=progress)
     if report_file is not None:
@@ -130,6 +134,12 @@ def verify_command(
         print_report(report, file.name)
     if not report.verdict.good:
         raise typer.Exit(BAD)
+
+
+def refuse_existing(path: Path | None) -> None:
+    """Refuse an output that exists, before any work is done for it."""
+    if path is not None and os.path.lexists(path):
+        raise RefusedError(f"{path}: exists already")
 
 
 def parse_encoding(container: str, bits: int) -> Encoding:

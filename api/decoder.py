@@ -9,14 +9,14 @@ samples as interleaved 32-bit little-endian floats:
     {"container": "FLAC", "subtype": "PCM_24", "sample_rate": 44100, "channels": 2, "frames": 220500,
      "damage": ""}
 
-`frames` is what the header claims. The exit status says how it ended: 0 all samples written; 4 refused, with
-`{"code": ..., "detail": ...}` as a line on standard error; 5 the samples written so far are all that could be
-decoded of a damaged file, with the same line. Anything else (a signal, for example) is a crash or a limit
-hit.
+`frames` is what the header claims, 0 for nothing. The exit status says how it ended: 0 all samples written;
+4 refused, with `{"code": ..., "detail": ...}` as a line on standard error; 5 the samples written so far are all
+that could be decoded of a damaged file, with the same line. Anything else is a crash or a limit hit.
 """
 
 import json
 import os
+import re
 import resource
 import sys
 
@@ -26,6 +26,19 @@ REFUSED, DAMAGED = 4, 5
 CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF"})
 REPORT = 3  # where our own last line goes: codec libraries write warnings without end to standard error
 BLOCK_SAMPLES = 1 << 16  # over all channels; what a damaged file loses at its end is less than this
+
+
+SHORT_CHUNK = re.compile(r"(?:data|ssnd)\s*:\s*(\d+) \(should be", re.IGNORECASE)
+UNKNOWN_BYTES = 0x7FFF_0000
+UNKNOWN_SAMPLES = 1 << 62  # libsndfile's word for "the header does not say"
+
+
+class Stream(soundfile.SoundFile):  # type: ignore[misc]  # the library has no types
+    """A sound file read straight on: the library's seek after each read fails where the length is unknown."""
+
+    def seekable(self) -> bool:
+        """Say no, whatever the file allows."""
+        return False
 
 
 def give_up_rights(limits: dict[str, int]) -> None:
@@ -51,8 +64,10 @@ def stop(status: int, code: str, detail: str) -> None:
 def find_damage(extra_info: str) -> str:
     """What libsndfile noticed while parsing: it repairs short RIFF and AIFF files silently, and logs it."""
     for line in extra_info.splitlines():
-        # Only the sound chunk counts: many whole files carry a wrong RIFF length (streams written to a pipe).
-        if "(should be" in line and line.strip().lower().startswith(("data", "ssnd")):
+        # Only the sound chunk counts: many whole files carry a wrong RIFF length. A program that writes to
+        # a pipe cannot know the length and puts a number near the largest one there.
+        found = SHORT_CHUNK.match(line.strip())
+        if found and int(found[1]) < UNKNOWN_BYTES:
             return "the header promises more samples than the file holds"
         if "ended unexpectedly" in line or "lacks an end-of-stream bit" in line:
             return "the stream ends before its end mark"
@@ -71,7 +86,7 @@ def main() -> None:
     silence_libraries()
     give_up_rights(limits)
     try:
-        sound = soundfile.SoundFile(0, closefd=False)
+        sound = Stream(0, closefd=False)
     except soundfile.LibsndfileError as error:
         return stop(REFUSED, "not-audio", f"no known audio format: {error.error_string}")
     if sound.format not in CONTAINERS:
@@ -85,8 +100,9 @@ def main() -> None:
         return stop(
             REFUSED, "sample-rate", f"expected a sample rate of {expected}, got {sound.samplerate} Hz"
         )
-    if sound.frames > limits["max_seconds"] * sound.samplerate:
-        claimed = sound.frames / sound.samplerate
+    frames = sound.frames if 0 < sound.frames < UNKNOWN_SAMPLES else 0
+    if frames > limits["max_seconds"] * sound.samplerate:
+        claimed = frames / sound.samplerate
         detail = f"expected at most {limits['max_seconds']} s of audio, the file claims {claimed:.0f} s"
         return stop(REFUSED, "too-long", detail)
     header = {
@@ -94,14 +110,13 @@ def main() -> None:
         "subtype": sound.subtype,
         "sample_rate": sound.samplerate,
         "channels": sound.channels,
-        "frames": max(0, sound.frames),
+        "frames": frames,
         "damage": find_damage(sound.extra_info),
     }
     out = sys.stdout.buffer
     out.write(json.dumps(header).encode() + b"\n")
     out.flush()
-    frames = max(1, BLOCK_SAMPLES // sound.channels)
-    block = bytearray(4 * frames * sound.channels)
+    block = bytearray(4 * max(1, BLOCK_SAMPLES // sound.channels) * sound.channels)
     total = 0
     while True:
         try:
@@ -115,8 +130,8 @@ def main() -> None:
             return stop(REFUSED, "too-long", f"expected at most {limits['max_seconds']} s of audio, got more")
         out.write(memoryview(block)[: 4 * count * sound.channels])
     out.flush()
-    if sound.format in ("FLAC", "MP3") and total < sound.frames * 0.999:
-        return stop(DAMAGED, "damaged", f"the header promises {sound.frames} samples, the file holds {total}")
+    if sound.format in ("FLAC", "MP3") and total < frames * 0.999:
+        return stop(DAMAGED, "damaged", f"the header promises {frames} samples, the file holds {total}")
     return None
 
 

@@ -71,7 +71,6 @@ class Recording:
         self._buffer = b""
         self.samples = 0
         self.damage = ""
-        self.peak = 0.0
         header = self._read_header()
         self.format = AudioFormat(
             container=header["container"],
@@ -124,7 +123,6 @@ class Recording:
                     "not-finite", f"a sample after {self.seconds:.1f} s is not a finite number"
                 )
             self.samples += block.shape[1]
-            self.peak = max(self.peak, float(np.abs(block).max()))
             yield np.ascontiguousarray(block, dtype=np.float32)
         self._finish()
         if self.samples == 0:

@@ -3,6 +3,7 @@
 import datetime
 import json
 import secrets
+import shutil
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -68,6 +69,16 @@ def make_installation(settings: Settings, *, origin: str | None = None) -> tuple
         settings.incoming.mkdir(mode=0o700)
     except OSError as error:
         raise LedgerFolderError(f"{settings.home}: cannot make the folder: {error.strerror}") from error
+    try:
+        return _fill_folder(settings, origin)
+    except BaseException:
+        # The folder was empty: what it holds now is unfinished, and would be in the way of the next try.
+        for path in settings.home.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
     ring, token = make_keys(settings)
     upgrade(settings.database_url)
     settings.database.chmod(0o600)

@@ -164,7 +164,8 @@ def stamp(
 
     source = Source(
         event=ledger.STAMPED,
-        title=title or path.stem,
+        # A file name need not be Unicode; the registry's text must be.
+        title=(title or path.stem).encode("utf-8", "replace").decode("utf-8"),
         sample_rate=found.format.sample_rate,
         channels=found.format.channels,
         samples=found.samples,

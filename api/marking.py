@@ -33,7 +33,7 @@ def never_cancelled() -> bool:
 
 @dataclass(frozen=True)
 class Examination:
-    """What one pass over a file found; digests are hex SHA-256, `peak` is 1.0 at full scale.
+    """What one pass over a file found; digests are hex SHA-256.
 
     `levels` is the mean square of each second, averaged over channels (the last one may be short).
     """
@@ -42,7 +42,6 @@ class Examination:
     pcm_sha256: str
     format: AudioFormat
     samples: int
-    peak: float
     levels: tuple[float, ...]
     damage: str
     detection: watermark.Detection
@@ -96,7 +95,6 @@ def examine(
             pcm_sha256=digest.hex(),
             format=recording.format,
             samples=recording.samples,
-            peak=recording.peak,
             levels=levels.finish(),
             damage=recording.damage,
             detection=detection,

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from conftest import Stamped, make_music, write_audio
@@ -88,8 +89,8 @@ def test_verify_answers_by_exit_code_and_writes_the_signed_report(
     answer = shell.json("verify", stamped.audio, "--home", stamped.home, "--report", report)
     assert answer["verdict"] == "exact"
     assert json.loads(report.read_bytes()) == answer["envelope"]
-    assert shell("verify", stamped.audio, "--home", stamped.home, "--report", report)[0] == ENVIRONMENT
-    assert "File exists" in shell.errors
+    assert shell("verify", stamped.audio, "--home", stamped.home, "--report", report)[0] == USAGE
+    assert "exists already" in shell.errors
     assert shell.json("verify", stamped.source, "--home", stamped.home, code=BAD)["good"] is False
 
 
@@ -361,6 +362,68 @@ def test_the_program_runs_as_a_module_and_describes_itself() -> None:
     assert answer.returncode == GOOD
     for command in ("init", "keys", "generate", "stamp", "verify", "serve", "log", "bundle", "mark", "demo"):
         assert command in answer.stdout
+
+
+def read_address(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rsplit(" ", 1)[1].strip()
+
+
+def wait_until_served(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            httpx.get(f"{address}/health").raise_for_status()
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_a_killed_service_loses_no_job_and_a_stopped_one_exits_with_0(
+    stamped: Stamped, tmp_path: Path
+) -> None:
+    song = write_audio(tmp_path / "song.wav", np.tile(make_music(6.0, seed=38, channels=1), 8))
+    command = [sys.executable, "-m", "api", "serve", "--home", str(stamped.home), "--port", "0"]
+    headers = {"authorization": f"Bearer {stamped.token}"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        address = read_address(first)
+        wait_until_served(address)
+        answer = httpx.post(f"{address}/v1/stamps", content=song.read_bytes(), headers=headers)
+        assert answer.status_code == 202
+        while not [path for path in (stamped.home / "incoming").iterdir() if path.is_dir()]:
+            time.sleep(0.01)
+        first.kill()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        address = read_address(second)
+        wait_until_served(address)
+        job = httpx.get(f"{address}{answer.headers['location']}", headers=headers).raise_for_status().json()
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(timeout=60) == GOOD
+    assert job["state"] == "interrupted"
+    assert list((stamped.home / "incoming").iterdir()) == []
+    assert start("log", "fsck", "--home", stamped.home).returncode == GOOD
+
+
+def test_a_file_name_that_is_not_unicode_is_taken(shell: Shell, stamped: Stamped, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/song-\xff.flac"))
+    path.write_bytes(stamped.audio.read_bytes())
+    ended = start("verify", path, "--home", stamped.home)
+    assert ended.returncode == GOOD, ended.stderr
+    assert "exact" in ended.stdout
+
+
+def test_a_failed_init_leaves_the_folder_empty(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "keys"
+    keys.touch()  # a file where the folder of keys should be: refused for root, too
+    monkeypatch.setenv("PROVENOTE_KEYS", str(keys))
+    assert shell("init", "--home", tmp_path / "ledger")[0] == ENVIRONMENT
+    assert list((tmp_path / "ledger").iterdir()) == []
+    monkeypatch.delenv("PROVENOTE_KEYS")
+    assert shell("init", "--home", tmp_path / "ledger")[0] == GOOD
 
 
 def test_verifying_needs_no_torch(stamped: Stamped) -> None:

@@ -165,6 +165,23 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_called_damaged(tmp_path:
     assert recording.damage != ""
 
 
+def test_lengths_that_a_program_could_not_know_are_not_damage(tmp_path: Path) -> None:
+    # What ffmpeg writes to a pipe: the largest number in WAV, no number in FLAC.
+    wav, flac = tmp_path / "a.wav", tmp_path / "a.flac"
+    soundfile.write(wav, noise(2.0), RATE)
+    soundfile.write(flac, noise(2.0), RATE)
+    content = bytearray(wav.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = b"\xff\xff\xff\xff"
+    wav.write_bytes(content)
+    content = bytearray(flac.read_bytes())
+    content[22:26] = b"\0\0\0\0"
+    flac.write_bytes(content)
+    for path in (wav, flac):
+        recording, audio = decode(path)
+        assert (recording.damage, audio.shape[1]) == ("", 2 * RATE)
+
+
 def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(1.0), RATE)
     with pytest.raises(TooLargeError, match="at most 1000 bytes"):

@@ -156,6 +156,19 @@ def test_a_chunked_body_over_the_limit_is_stopped(client: httpx.Client, track: S
     assert list((track.home / "incoming").glob("upload-*")) == []
 
 
+def test_a_chunked_upload_to_be_stamped_is_stopped_while_it_arrives(
+    client: httpx.Client, track: Stamped
+) -> None:
+    pieces = (b"\0" * (1 << 20) for _ in range(10))
+    check_problem(client.post("/v1/stamps", content=pieces, headers=authorised(track)), 413, "too-large")
+
+
+def test_text_that_is_not_unicode_is_malformed(client: httpx.Client, track: Stamped) -> None:
+    headers = {**authorised(track), "content-type": "application/json"}
+    answer = client.post("/v1/tracks", content=b'{"prompt": "a\\ud800"}', headers=headers)
+    check_problem(answer, 422, "malformed")
+
+
 def test_a_large_json_body_is_stopped(client: httpx.Client, track: Stamped) -> None:
     body = json.dumps({"prompt": "a" * 100_000}).encode()
     answer = client.post("/v1/tracks", content=body, headers=authorised(track))

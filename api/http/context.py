@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from ..engines import EngineSlot
 from ..errors import OverloadError, TokenError
 from ..installation import Installation
 from ..jobs import Jobs
@@ -28,6 +29,7 @@ class Context:
     jobs: Jobs
     token_hash: bytes = field(repr=False)
     places: threading.BoundedSemaphore
+    engine: EngineSlot = field(default_factory=EngineSlot)
 
     @contextlib.contextmanager
     def take_place(self) -> Iterator[None]:

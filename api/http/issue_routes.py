@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 import generator
 
-from ..engines import load_engine
 from ..issuing import Encoding, Issued, issue, stamp
 from ..marking import CancelCheck, Progress
 from .context import UsedContext, require_token
@@ -38,7 +37,7 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
     def work(track_id: str, progress: Progress, cancelled: CancelCheck) -> Issued:
         return issue(
             context.installation,
-            load_engine(),
+            context.engine.get(),
             request,
             encoding=Encoding(body.format, body.bits),
             track_id=track_id,
