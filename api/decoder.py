@@ -10,8 +10,8 @@ samples as interleaved 32-bit little-endian floats:
      "damage": ""}
 
 `frames` is what the header claims, 0 for nothing. The exit status says how it ended: 0 all samples written;
-4 refused, with `{"code": ..., "detail": ...}` as a line on standard error; 5 the samples written so far are all
-that could be decoded of a damaged file, with the same line. Anything else is a crash or a limit hit.
+4 refused, with `{"code": ..., "detail": ...}` as a line on standard error; 5 the samples written so far are
+all that could be decoded of a damaged file, with the same line. Anything else is a crash or a limit hit.
 """
 
 import json
