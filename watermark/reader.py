@@ -29,6 +29,7 @@ from .synchronisation import (
     scales_for,
     search,
 )
+from .tracking import follow
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -38,7 +39,14 @@ DETECTION_PROBABILITY = 1e-9
 PRESENCE_PROBABILITY = 1e-4
 # Placements of the full search that are refined, and those whose cells are kept for decoding.
 REFINED = 6
-KEPT = 3
+KEPT = 4
+# Placements from which cuts are followed.
+FOLLOWED = 3
+# A lead to follow where the search has none: no change of scale or pitch, any place.
+UNTOUCHED = Placement(scale=1.0, shift_bands=0.0, start_frames=0.0, statistic=0.0)
+# What a jump of a path must add to the statistic to be worth believing: what it adds by chance on unmarked
+# music.
+JUMP_COST = 0.45
 # Rows over which the survival of the mark is smoothed, and the least that a row counts.
 SMOOTHED_ROWS = 20
 LEAST_WEIGHT = 0.15
@@ -48,10 +56,19 @@ QUICK_LOG_PROBABILITY = math.log(1e-5)
 
 @dataclass(frozen=True)
 class _Reading:
-    """A placement in a segment and the cells read at it."""
+    """A placement in a segment and the cells read at it, or along a path that leads on from it over
+    `jumps` cuts.
+    """
 
     placement: Placement
     cells: DoubleArray
+    statistic: float
+    jumps: int = 0
+
+    @property
+    def rank(self) -> float:
+        """The statistic, less what a path gains by its freedom alone."""
+        return self.statistic - JUMP_COST * self.jumps
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,8 @@ class _SegmentReadings:
     start_s: float
     end_s: float
     readings: tuple[_Reading, ...]
-    log_probability: float
+    # Of the best single placement: paths are not counted in the stated probability of presence.
+    placement_statistic: float
 
     @property
     def best(self) -> _Reading:
@@ -82,14 +100,26 @@ class KeyReader:
         """Find placements in the segment: the usual scales first, the full search if those show nothing."""
         quick = (1.0, *self._tracked)
         found, log_p = self._placed(segment, quick, refined=1)
+        leads = found
         if log_p > QUICK_LOG_PROBABILITY:
             found, log_p = self._placed(segment, tuple(scales_for(segment)), refined=REFINED)
+            # Cut to pieces and otherwise untouched, no single placement may stand out: so follow that, too.
+            leads = [*found[:FOLLOWED], UNTOUCHED]
         if not found:
             return
         if log_p <= QUICK_LOG_PROBABILITY and found[0].scale != 1.0:
             self._tracked = (found[0].scale,)
-        readings = tuple(_Reading(p, read_cells(segment, self.layout, p)) for p in found[:KEPT])
-        self._segments.append(_SegmentReadings(start_s, end_s, readings, log_p))
+        readings = [_Reading(p, read_cells(segment, self.layout, p), p.statistic) for p in found]
+        for lead in leads:
+            path = follow(segment, self.layout, lead)
+            if len(path.runs) > 1:
+                readings.append(
+                    _Reading(path.runs[0].placement, path.cells, path.statistic, len(path.runs) - 1)
+                )
+        # The best single placement is kept whatever the paths say.
+        others = sorted(readings[1:], key=lambda reading: -reading.rank)[:KEPT]
+        kept = sorted([readings[0], *others], key=lambda reading: -reading.rank)
+        self._segments.append(_SegmentReadings(start_s, end_s, tuple(kept), found[0].statistic))
 
     def _placed(
         self, segment: Segment, scales: Sequence[float], *, refined: int
@@ -113,13 +143,13 @@ class KeyReader:
             log_p = payload_log_probability(statistic, self.layout.profile.payload_bits, self._attempts)
             if log_p <= math.log(DETECTION_PROBABILITY):
                 return self._detection(payload, codeword, log_p)
-        best = max((s.best.placement.statistic for s in self._segments), default=0.0)
+        best = max((s.placement_statistic for s in self._segments), default=0.0)
         log_p = presence_log_probability(best, self._placements)
         return Detection(False, None, None, probability(log_p), None, None, self._without_mark())
 
     def _combinations(self) -> Iterator[DoubleArray]:
         """Yield folded cells worth decoding: the best segments alone, then more and more of them added."""
-        ordered = sorted(self._segments, key=lambda s: -s.best.placement.statistic)
+        ordered = sorted(self._segments, key=lambda s: -s.best.rank)
         if not ordered:
             return
         total = np.zeros_like(ordered[0].best.cells)
@@ -181,7 +211,7 @@ class KeyReader:
 
     def _without_mark(self) -> tuple[SegmentEvidence, ...]:
         return tuple(
-            SegmentEvidence(s.start_s, s.end_s, s.best.placement.statistic, False) for s in self._segments
+            SegmentEvidence(s.start_s, s.end_s, s.placement_statistic, False) for s in self._segments
         )
 
 

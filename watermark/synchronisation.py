@@ -31,6 +31,8 @@ STEPS_PER_COLUMN = 4
 LOG_SCALE_LIMIT = 0.3
 # A neighbouring scale may drift this much over the segment, in columns, from its middle to its ends.
 DRIFT_COLUMNS = 0.75
+# Share of the best statistic at which "not sped up" or "not shifted" is preferred.
+PLAIN_SHARE = 0.98
 # Candidates kept of each scale and of the search.
 PEAKS_PER_SCALE = 3
 
@@ -80,36 +82,57 @@ class Segment:
         return self._planes[fraction_bands]
 
 
-def read_cells(segment: Segment, layout: Layout, placement: Placement) -> DoubleArray:
-    """Return the whitened values of the cells, summed over the blocks of the segment: (period_columns,
-    rows).
+def read_cells(
+    segment: Segment,
+    layout: Layout,
+    placement: Placement,
+    first_frame: float = 0.0,
+    last_frame: float = np.inf,
+) -> DoubleArray:
+    """Return the whitened values of the cells, summed over blocks: float64 (period_columns, rows).
+
+    Only frames from `first_frame` to `last_frame` count; a cell that lies partly outside counts in part.
     """
     profile = segment.profile
-    whole = int(np.floor(placement.shift_bands))
-    plane = segment.plane(placement.shift_bands - whole)
-    first_band = MARGIN_BANDS + whole
-    bands = plane[:, first_band : first_band + profile.bands]
     column_frames = profile.frames_per_column / placement.scale
-    before = int(np.ceil(placement.start_frames / column_frames))
-    after = int((segment.frames - placement.start_frames) / column_frames) + 1
-    column = np.arange(-before, after)
-    by_column = np.diff(
-        _between(
-            bands, placement.start_frames + np.arange(-before, after + 1, dtype=np.float64) * column_frames
-        ),
-        axis=0,
-    )
-    rows = layout.row_bands
-    cells = np.add.reduceat(by_column, rows[:, 0], axis=1) / (np.diff(rows, axis=1)[:, 0] * column_frames)
-    folded = np.zeros((profile.period_columns, len(rows)))
-    np.add.at(folded, column % profile.period_columns, cells)
+    last_frame = min(last_frame, segment.frames)
+    first = int(np.floor((first_frame - placement.start_frames) / column_frames))
+    stop = int(np.ceil((last_frame - placement.start_frames) / column_frames))
+    column = np.arange(first, max(stop, first) + 1)
+    position = np.clip(placement.start_frames + column * column_frames, first_frame, last_frame)
+    cells = _row_sums(segment, layout, placement, position) / column_frames
+    folded = np.zeros((profile.period_columns, cells.shape[1]))
+    np.add.at(folded, column[:-1] % profile.period_columns, cells)
     return folded
 
 
-def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
-    """Return the normalised correlation of folded cells with the synchronisation chips (see
-    `false_alarm`).
+def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[DoubleArray, int]:
+    """Return the whitened values of the rows in steps of a quarter column, and the first step's number.
+
+    float64 (steps, rows); step 0 begins where the placement's column 0 does, and the first one returned holds
+    the segment's first frame.
     """
+    step_frames = segment.profile.frames_per_column / (STEPS_PER_COLUMN * placement.scale)
+    first = int(np.floor(-placement.start_frames / step_frames))
+    stop = int(np.floor((segment.frames - placement.start_frames) / step_frames))
+    position = placement.start_frames + np.arange(first, max(stop, first) + 1) * step_frames
+    return _row_sums(segment, layout, placement, position) / step_frames, first
+
+
+def _row_sums(
+    segment: Segment, layout: Layout, placement: Placement, position: npt.NDArray[np.floating]
+) -> DoubleArray:
+    """Return for each row the mean over its bands of the plane's sum between neighbouring frame positions."""
+    whole = int(np.floor(placement.shift_bands))
+    plane = segment.plane(placement.shift_bands - whole)
+    first_band = MARGIN_BANDS + whole
+    between = np.diff(_between(plane[:, first_band : first_band + layout.profile.bands], position), axis=0)
+    rows = layout.row_bands
+    return np.asarray(np.add.reduceat(between, rows[:, 0], axis=1) / np.diff(rows, axis=1)[:, 0])
+
+
+def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
+    """Return the normalised correlation of folded cells with the synchronisation chips."""
     values = cells[layout.sync_chips != 0]
     energy = float((values * values).sum())
     return float((layout.sync_chips * cells).sum() / np.sqrt(energy)) if energy > 0 else 0.0
@@ -175,6 +198,11 @@ def refine(segment: Segment, layout: Layout, placement: Placement) -> Placement:
         for move in 0.25 * shrink * np.array([-1.0, 1.0]):
             shift = float(np.clip(best.shift_bands + move, -MARGIN_BANDS, MARGIN_BANDS - 0.001))
             best = _better(segment, layout, best, replace(best, shift_bands=shift))
+    # The plain answers, where they explain the segment as well.
+    for plain in (replace(best, scale=1.0), replace(best, shift_bands=0.0)):
+        statistic = sync_statistic(read_cells(segment, layout, plain), layout)
+        if statistic >= PLAIN_SHARE * best.statistic:
+            best = replace(plain, statistic=statistic)
     period = profile.period_columns * profile.frames_per_column / best.scale
     return replace(best, start_frames=best.start_frames % period)
 

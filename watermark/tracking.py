@@ -1,0 +1,126 @@
+"""Following a mark across cuts: pieces of a segment may lie at other places of the block than their
+neighbours.
+
+Scale and pitch of a placement are kept; the place is found anew for each half second from the synchronisation
+pattern, and a Viterbi search picks the path of places that explains the segment best, where staying costs
+nothing, a small jump (a short cut) some and any jump (a splice) more. Only synchronisation chips are looked
+at, so the bound of `false_alarm` for a payload read along the path holds as it does for one placement.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+from scipy.ndimage import maximum_filter1d
+
+from .layout import Layout
+from .synchronisation import STEPS_PER_COLUMN, Placement, Segment, read_cells, read_steps, sync_statistic
+
+DoubleArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.int64]
+
+# A piece has a place of its own.
+PIECE_S = 0.5
+# Costs in nats: of moving by one step, by at most SHORT_STEPS (0.2 s), and to anywhere in the block.
+NUDGE_COST = 1.5
+SHORT_CUT_COST = 3.3
+SPLICE_COST = 7.5
+SHORT_STEPS = 14
+# A piece's statistic is weighted by what it is expected to be: bounds of that expectation, in deviations.
+LEAST_EXPECTED = 1.8
+MOST_EXPECTED = 4.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stretch of a segment, in frames, and the placement at which it is read."""
+
+    first_frame: float
+    last_frame: float
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class Path:
+    """The runs of a segment in order, the cells read along them, and their synchronisation statistic."""
+
+    runs: tuple[Run, ...]
+    cells: DoubleArray
+    statistic: float
+
+
+def follow(segment: Segment, layout: Layout, placement: Placement) -> Path:
+    """Return the best path of places through the segment that starts from `placement`'s scale and pitch."""
+    steps = layout.profile.period_columns * STEPS_PER_COLUMN
+    step_frames = layout.profile.frames_per_column / (STEPS_PER_COLUMN * placement.scale)
+    values, first_step = read_steps(segment, layout, placement)
+    per_piece = round(PIECE_S * STEPS_PER_COLUMN / layout.profile.column_s)
+    pieces = max(len(values) // per_piece, 1)
+    bounds = np.append(np.arange(pieces) * per_piece, len(values))
+    chips = np.repeat(layout.sync_chips, STEPS_PER_COLUMN, axis=0)
+    pattern = np.conj(fft.rfft(chips.astype(np.float64), axis=0))
+    scores = np.stack(
+        [_scores(values[a:b], first_step + int(a), pattern, steps) for a, b in pairwise(bounds)]
+    )
+    expected = np.clip(placement.statistic / np.sqrt(pieces), LEAST_EXPECTED, MOST_EXPECTED)
+    places = _best_path(expected * scores)
+    # A block's beginning is held while the path stays; place p lies p steps after the placement's own.
+    edges = placement.start_frames + (first_step + bounds) * step_frames
+    edges[0], edges[-1] = 0.0, segment.frames
+    runs: list[Run] = []
+    for (first, last), place in zip(pairwise(edges), places, strict=True):
+        moved = replace(placement, start_frames=placement.start_frames + float(place) * step_frames)
+        if runs and runs[-1].placement.start_frames == moved.start_frames:
+            runs[-1] = replace(runs[-1], last_frame=float(last))
+        else:
+            runs.append(Run(float(first), float(last), moved))
+    cells = np.sum(
+        [read_cells(segment, layout, r.placement, r.first_frame, r.last_frame) for r in runs], axis=0
+    )
+    return Path(tuple(runs), cells, sync_statistic(cells, layout))
+
+
+def _scores(values: DoubleArray, first: int, pattern: npt.NDArray[np.complex128], steps: int) -> DoubleArray:
+    """Return the statistic of one piece, (steps,), for each place of the block, in its own deviations."""
+    folded = np.zeros((steps, values.shape[1]))
+    np.add.at(folded, (first + np.arange(len(values))) % steps, values)
+    correlation = fft.irfft((fft.rfft(folded, axis=0) * pattern).sum(axis=1), steps)
+    deviation = float(correlation.std())
+    return np.asarray(correlation / deviation if deviation > 0 else correlation)
+
+
+def _best_path(gains: DoubleArray) -> IndexArray:
+    """Return the place of each piece, (pieces,), that maximises the gains, (pieces, steps), less the
+    costs.
+    """
+    pieces, steps = gains.shape
+    every = np.arange(steps)
+    came_from = np.zeros((pieces, steps), np.int64)
+    best = gains[0].copy()
+    for piece in range(1, pieces):
+        total, origin = best.copy(), every.copy()
+        for move in (-1, 1):
+            total, origin = _better(total, origin, np.roll(best, move) - NUDGE_COST, (every - move) % steps)
+        nearby = maximum_filter1d(best, 2 * SHORT_STEPS + 1, mode="wrap")
+        if (nearby - SHORT_CUT_COST > total).any():
+            window = np.stack([np.roll(best, move) for move in range(-SHORT_STEPS, SHORT_STEPS + 1)])
+            source = (every - (window.argmax(axis=0) - SHORT_STEPS)) % steps
+            total, origin = _better(total, origin, nearby - SHORT_CUT_COST, source)
+        top = int(best.argmax())
+        total, origin = _better(total, origin, np.full(steps, best[top] - SPLICE_COST), np.full(steps, top))
+        came_from[piece] = origin
+        best = total + gains[piece]
+    places = np.zeros(pieces, np.int64)
+    places[-1] = int(best.argmax())
+    for piece in range(pieces - 1, 0, -1):
+        places[piece - 1] = came_from[piece, places[piece]]
+    return places
+
+
+def _better(
+    total: DoubleArray, origin: IndexArray, other: DoubleArray, other_origin: IndexArray
+) -> tuple[DoubleArray, IndexArray]:
+    wins = other > total
+    return np.where(wins, other, total), np.where(wins, other_origin, origin)
