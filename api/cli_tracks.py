@@ -17,11 +17,12 @@ from .console import errors, output, print_json, show_progress
 from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
-from .issuing import Encoding, Issued, issue, stamp
+from .issuing import Issued, issue, stamp
 from .outcomes import BAD
 from .release import recover
 from .report import Report
 from .settings import read_settings
+from .source import Encoding
 from .verification import verify
 
 ContainerOption = Annotated[str, typer.Option("--format", help="flac or wav.")]

@@ -15,10 +15,11 @@ import ledger
 from api.audiofile import PcmDigest
 from api.errors import AudioRefusedError, RegisteredError, StoppedError, UnreadableMarkError, WriteError
 from api.installation import Installation, open_installation
-from api.issuing import Encoding, Issued, Source, make_track_id, register, stamp
+from api.issuing import Issued, make_track_id, register, stamp
 from api.registry import PENDING, RELEASED
 from api.release import recover
 from api.settings import read_settings
+from api.source import Encoding, Source
 from ledger.errors import OutcomeUnknownError
 
 

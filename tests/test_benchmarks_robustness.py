@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +23,7 @@ from benchmarks.tools import BenchmarkError
 
 Audio = NDArray[np.float32]
 RATE = 44_100
-pytestmark = [
-    pytest.mark.tool("ffmpeg"),
-    pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg"),
-]
+pytestmark = pytest.mark.tool("ffmpeg")
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 import generator
 
-from ..issuing import Encoding, Issued, issue, stamp
+from ..issuing import Issued, issue, stamp
 from ..marking import CancelCheck, Progress
+from ..source import Encoding
 from .context import UsedContext, require_token
 from .problems import declare_problems
 from .schemas import IssueRequest, Job, JobId
