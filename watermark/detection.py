@@ -82,7 +82,7 @@ class Detector:
         self._finished = True
         if self._pending_samples:
             self._read(self._pending_samples)
-        outcomes = [reader.conclude() for reader in self._readers]
+        outcomes = [reader.conclude(len(self._readers)) for reader in self._readers]
         return min(outcomes, key=lambda found: (not found.detected, found.false_alarm_probability))
 
     def _read(self, samples: int) -> None:

@@ -7,6 +7,7 @@
 Every segment finds its own placement, so drift, cuts and reordering between segments do no harm.
 """
 
+import hmac
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from .synchronisation import (
 from .tracking import follow
 
 DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
 
 # A mark is reported when audio independent of the key would do as well with at most this probability.
 DETECTION_PROBABILITY = 1e-9
@@ -61,7 +63,8 @@ class _Reading:
     """
 
     placement: Placement
-    cells: DoubleArray
+    # In single precision: an hour of segments is kept.
+    cells: FloatArray
     statistic: float
     jumps: int = 0
 
@@ -93,7 +96,6 @@ class KeyReader:
         self._index = index
         self._segments: list[_SegmentReadings] = []
         self._placements = 0
-        self._attempts = 0
         self._tracked: tuple[float, ...] = ()
 
     def read(self, segment: Segment, start_s: float, end_s: float) -> None:
@@ -109,13 +111,14 @@ class KeyReader:
             return
         if log_p <= QUICK_LOG_PROBABILITY and found[0].scale != 1.0:
             self._tracked = (found[0].scale,)
-        readings = [_Reading(p, read_cells(segment, self.layout, p), p.statistic) for p in found]
+        readings = [
+            _Reading(p, read_cells(segment, self.layout, p).astype(np.float32), p.statistic) for p in found
+        ]
         for lead in leads:
             path = follow(segment, self.layout, lead)
             if len(path.runs) > 1:
-                readings.append(
-                    _Reading(path.runs[0].placement, path.cells, path.statistic, len(path.runs) - 1)
-                )
+                cells, jumps = path.cells.astype(np.float32), len(path.runs) - 1
+                readings.append(_Reading(path.runs[0].placement, cells, path.statistic, jumps))
         # The best single placement is kept whatever the paths say.
         others = sorted(readings[1:], key=lambda reading: -reading.rank)[:KEPT]
         kept = sorted([readings[0], *others], key=lambda reading: -reading.rank)
@@ -130,21 +133,22 @@ class KeyReader:
         self._placements += tried
         return found, presence_log_probability(found[0].statistic, tried) if found else 0.0
 
-    def conclude(self) -> Detection:
-        """Decode and return the outcome."""
-        for unweighted in self._combinations():
-            self._attempts += 1
+    def conclude(self, readers: int) -> Detection:
+        """Decode and return the outcome; `readers` is how many keys and profiles were tried on the signal."""
+        combinations = list(self._combinations())
+        attempts = readers * len(combinations)
+        for unweighted in combinations:
             cells = unweighted * row_weights(unweighted, self.layout)
             payload = self._decode(cells)
             if payload is None:
                 continue
             codeword = codeword_of(payload, self._watermark_key, self.layout.profile)
             statistic = payload_statistic(cells, self.layout, codeword)
-            log_p = payload_log_probability(statistic, self.layout.profile.payload_bits, self._attempts)
+            log_p = payload_log_probability(statistic, self.layout.profile.payload_bits, attempts)
             if log_p <= math.log(DETECTION_PROBABILITY):
                 return self._detection(payload, codeword, log_p)
         best = max((s.placement_statistic for s in self._segments), default=0.0)
-        log_p = presence_log_probability(best, self._placements)
+        log_p = presence_log_probability(best, readers * self._placements)
         return Detection(False, None, None, probability(log_p), None, None, self._without_mark())
 
     def _combinations(self) -> Iterator[DoubleArray]:
@@ -152,7 +156,7 @@ class KeyReader:
         ordered = sorted(self._segments, key=lambda s: -s.best.rank)
         if not ordered:
             return
-        total = np.zeros_like(ordered[0].best.cells)
+        total = np.zeros(ordered[0].best.cells.shape)
         next_size = 1
         for count, segment in enumerate(ordered, start=1):
             total = total + segment.best.cells
@@ -161,7 +165,7 @@ class KeyReader:
                 next_size *= 2
         for segment in ordered[:2]:
             for reading in segment.readings[1:]:
-                yield reading.cells
+                yield reading.cells.astype(np.float64)
 
     def _decode(self, cells: DoubleArray) -> bytes | None:
         profile = self.layout.profile
@@ -170,7 +174,8 @@ class KeyReader:
         for word in polar.decode_list(soft, information_bits, profile.list_size):
             data = np.packbits(word).tobytes()
             payload, check = data[: profile.payload_bits // 8], data[profile.payload_bits // 8 :]
-            if check == keyed_check(self._watermark_key, profile.name, payload, profile.check_bits):
+            expected = keyed_check(self._watermark_key, profile.name, payload, profile.check_bits)
+            if hmac.compare_digest(check, expected):
                 return payload
         return None
 
@@ -179,7 +184,8 @@ class KeyReader:
         evidence, strongest, strongest_statistic = [], None, -math.inf
         for segment in self._segments:
             scored = [
-                (payload_statistic(r.cells, self.layout, codeword), r.placement) for r in segment.readings
+                (payload_statistic(r.cells.astype(np.float64), self.layout, codeword), r.placement)
+                for r in segment.readings
             ]
             statistic, placement = max(scored, key=lambda pair: pair[0])
             present = presence_log_probability(statistic, len(scored)) <= limit
