@@ -101,9 +101,7 @@ def read_cells(
     column = np.arange(first, max(stop, first) + 1)
     position = np.clip(placement.start_frames + column * column_frames, first_frame, last_frame)
     cells = _row_sums(segment, layout, placement, position) / column_frames
-    folded = np.zeros((profile.period_columns, cells.shape[1]))
-    np.add.at(folded, column[:-1] % profile.period_columns, cells)
-    return folded
+    return fold(cells, first, profile.period_columns)
 
 
 def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[DoubleArray, int]:
@@ -131,6 +129,15 @@ def _row_sums(
     return np.asarray(np.add.reduceat(between, rows[:, 0], axis=1) / np.diff(rows, axis=1)[:, 0])
 
 
+def fold(rows: DoubleArray, first: int, period: int) -> DoubleArray:
+    """Return the sums of rows (n, m) whose numbers, counted from `first`, are equal modulo `period`:
+    (period, m).
+    """
+    before = first % period
+    padded = np.pad(rows, ((before, -(before + len(rows)) % period), (0, 0)))
+    return np.asarray(padded.reshape(-1, period, rows.shape[1]).sum(axis=0))
+
+
 def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
     """Return the normalised correlation of folded cells with the synchronisation chips."""
     values = cells[layout.sync_chips != 0]
@@ -153,18 +160,15 @@ def search(
     profile = segment.profile
     steps = profile.period_columns * STEPS_PER_COLUMN
     # Two planes, half a band apart, in one complex array.
-    plane = (segment.plane(0.0) + 1j * segment.plane(0.5)).astype(np.complex128)
+    plane = (segment.plane(0.0) + 1j * segment.plane(0.5)).astype(np.complex64)
     pattern, pattern_norm = _pattern_spectrum(layout)
     found: list[Placement] = []
     for scale in scales:
         step_frames = profile.frames_per_column / (STEPS_PER_COLUMN * float(scale))
         count = int(segment.frames / step_frames)
         position = np.arange(count + 1, dtype=np.float64) * step_frames
-        read = np.diff(_between(plane, position), axis=0).astype(np.complex64)
-        folded = np.zeros((steps, read.shape[1]), np.complex64)
-        for a in range(0, count, steps):
-            piece = read[a : a + steps]
-            folded[: piece.shape[0]] += piece
+        read = np.diff(_between(plane, position), axis=0)
+        folded = fold(read, 0, steps)
         spectrum = fft.fft2(folded)
         spectrum *= pattern
         correlation = fft.ifft2(spectrum)[:, : 2 * MARGIN_BANDS + 1]
@@ -216,7 +220,7 @@ def _between(running: npt.NDArray[np.inexact], position: npt.NDArray[np.floating
     """Return rows of a running sum at fractional positions, linearly between; held at both ends."""
     position = np.clip(position, 0, running.shape[0] - 1)
     index = np.minimum(position.astype(np.int64), running.shape[0] - 2)
-    fraction = (position - index)[:, None]
+    fraction = (position - index)[:, None].astype(running.real.dtype)
     lower = running[index]
     return np.asarray(lower + fraction * (running[index + 1] - lower))
 

@@ -16,7 +16,15 @@ from scipy import fft
 from scipy.ndimage import maximum_filter1d
 
 from .layout import Layout
-from .synchronisation import STEPS_PER_COLUMN, Placement, Segment, read_cells, read_steps, sync_statistic
+from .synchronisation import (
+    STEPS_PER_COLUMN,
+    Placement,
+    Segment,
+    fold,
+    read_cells,
+    read_steps,
+    sync_statistic,
+)
 
 DoubleArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -84,8 +92,7 @@ def follow(segment: Segment, layout: Layout, placement: Placement) -> Path:
 
 def _scores(values: DoubleArray, first: int, pattern: npt.NDArray[np.complex128], steps: int) -> DoubleArray:
     """Return the statistic of one piece, (steps,), for each place of the block, in its own deviations."""
-    folded = np.zeros((steps, values.shape[1]))
-    np.add.at(folded, (first + np.arange(len(values))) % steps, values)
+    folded = fold(values, first, steps)
     correlation = fft.irfft((fft.rfft(folded, axis=0) * pattern).sum(axis=1), steps)
     deviation = float(correlation.std())
     return np.asarray(correlation / deviation if deviation > 0 else correlation)
