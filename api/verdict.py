@@ -34,9 +34,9 @@ GOOD = frozenset({EXACT, RE_ENCODED, RETIMED, EXCERPT})
 
 VERDICTS = {
     EXACT: "This is the registered track, sample for sample.",
-    RE_ENCODED: "This is the registered track in full length, encoded again: other samples, the same mark.",
-    RETIMED: "This is the registered track in full length, at another speed or pitch.",
-    EXCERPT: "This is a part of the registered track.",
+    RE_ENCODED: "By its mark this is the registered track in full length, encoded again: other samples.",
+    RETIMED: "By its mark this is the registered track in full length, at another speed or pitch.",
+    EXCERPT: "By its mark this is a part of the registered track.",
     ALTERED: "This carries the mark of the registered track, but not in all of it: it may hold other sound.",
     UNKNOWN_MARK: "This carries a mark made with this key, but the mark names no track registered here.",
     MARK_MISSING: "The bytes or samples are registered, but no mark is found with the keys at hand.",
