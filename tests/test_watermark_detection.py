@@ -160,6 +160,15 @@ def test_blocks_of_any_size_give_the_same_detection(marked: np.ndarray) -> None:
     assert detector.finish() == detect(marked)
 
 
+def test_a_block_may_be_used_again_by_its_owner(marked: np.ndarray) -> None:
+    detector = watermark.Detector(sample_rate=RATE, channels=2, watermark_keys=[WATERMARK_KEY])
+    buffer = np.empty((2, RATE), np.float32)
+    for start in range(0, 12 * RATE, RATE):
+        buffer[:] = marked[:, start : start + RATE]
+        detector.push(buffer)
+    assert detector.finish().payload == PAYLOAD
+
+
 def test_offset_names_the_first_whole_block(marked: np.ndarray) -> None:
     """Cutting d seconds off the front moves the first block d seconds nearer, modulo the block."""
     period_s = watermark.PROFILE.period_s

@@ -91,6 +91,8 @@ def test_no_sample_is_driven_over_full_scale(host: str) -> None:
         audio /= np.abs(audio).max()
     marked = embed(audio)
     assert np.abs(marked).max() <= 1.0
+    # What was under the largest value of 16 bits stays under it.
+    assert not (np.abs(marked) >= 32767 / 32768)[np.abs(audio) < 32766 / 32768].any()
 
 
 def test_a_host_over_full_scale_is_not_clipped() -> None:

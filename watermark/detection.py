@@ -69,7 +69,8 @@ class Detector:
         enough = segment + round(SHORTEST_SEGMENT_S * self._sample_rate)
         # In slices, so that a block of any size costs no more memory than the segments do.
         for a in range(0, block.shape[1], segment):
-            piece = block[:, a : a + segment]
+            # A copy: the caller may use its block again.
+            piece = block[:, a : a + segment].copy()
             self._pending.append(piece)
             self._pending_samples += piece.shape[1]
             while self._pending_samples >= enough:

@@ -21,8 +21,8 @@ GUARD_WINDOWS = 0.75
 # Half width of the span in which the change is turned down around a sample that it would drive over full
 # scale.
 PEAK_GUARD_SAMPLES = 256
-# The largest sample of 16 bits: a host under it is not driven over it.
-FULL_SCALE = 32767 / 32768
+# One step under the largest sample of 16 bits: a host that does not clip is not driven to where it would.
+FULL_SCALE = 32766 / 32768
 
 
 def local_power(power: FloatArray, grid: FrameGrid, edges_hz: DoubleArray) -> DoubleArray:
