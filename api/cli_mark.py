@@ -1,4 +1,4 @@
-"""The bare mark, without a ledger: `provenote mark embed` and `provenote mark detect`.
+"""The bare mark, without a ledger: `provenote mark embed`, `mark detect` and `mark match`.
 
 For measuring, and for other people's pipelines. A key file holds 64 hex digits and a newline
 (`provenote keys new watermark --file FILE`), or 32 raw bytes.
@@ -102,20 +102,62 @@ def detect_command(
         output.print(f"{source.name}: no mark of this key was found", markup=False)
 
 
+@app.command("match")
+def match_command(
+    source: Annotated[Path, InputFile],
+    key_file: KeyOption,
+    payload: Annotated[str, typer.Option(help="16 hex digits.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Test for one known mark, where it cannot be read. Exit code 0 whether it is there or not."""
+    mark = _parse_payload(payload)
+    with open_recording(source, DEFAULT_LIMITS) as recording, show_progress(quiet=as_json) as progress:
+        matcher = watermark.CandidateMatcher(
+            sample_rate=recording.format.sample_rate,
+            channels=recording.format.channels,
+            watermark_key=read_watermark_key(key_file),
+            payload=mark,
+        )
+        samples = 0
+        for block in recording.blocks():
+            matcher.push(block)
+            samples += block.shape[1]
+            progress("match", min(1.0, samples / max(1, recording.format.claimed_samples)))
+        found = matcher.finish()
+    if recording.damage:
+        errors.print(f"warning: {source.name} is damaged: {recording.damage}")
+    if as_json:
+        print_json(
+            {
+                "present": found.present,
+                "false_alarm_probability": found.false_alarm_probability,
+                "alignment": format_alignment(found.alignment),
+            }
+        )
+    else:
+        answer = "is present" if found.present else "was not found"
+        output.print(f"{source.name}: mark {mark.hex()} {answer}", markup=False)
+        output.print(f"  by chance with a probability of at most {found.false_alarm_probability:.1e}")
+
+
+def format_alignment(alignment: watermark.Alignment | None) -> dict[str, float] | None:
+    """Return the JSON object of an alignment."""
+    if alignment is None:
+        return None
+    return {
+        "offset_s": alignment.offset_s,
+        "speed": alignment.speed,
+        "pitch_semitones": alignment.pitch_semitones,
+    }
+
+
 def format_detection(detection: watermark.Detection) -> dict[str, Any]:
     """Return the JSON object that `mark detect --json` prints."""
-    alignment = detection.alignment if detection.detected else None
     return {
         "detected": detection.detected,
         "payload": detection.payload.hex() if detection.detected and detection.payload is not None else None,
         "false_alarm_probability": detection.false_alarm_probability,
-        "alignment": None
-        if alignment is None
-        else {
-            "offset_s": alignment.offset_s,
-            "speed": alignment.speed,
-            "pitch_semitones": alignment.pitch_semitones,
-        },
+        "alignment": format_alignment(detection.alignment if detection.detected else None),
     }
 
 

@@ -189,6 +189,13 @@ def test_the_bare_mark_is_embedded_and_detected(shell: Shell, tmp_path: Path) ->
     assert (found["detected"], found["payload"]) == (True, PAYLOAD)
     assert found["false_alarm_probability"] < 1e-9
     assert set(found["alignment"]) == {"offset_s", "speed", "pitch_semitones"}
+    known = shell.json("mark", "match", marked, "--key", key, "--payload", PAYLOAD)
+    assert known["present"] is True
+    assert known["false_alarm_probability"] < 1e-6
+    assert set(known["alignment"]) == {"offset_s", "speed", "pitch_semitones"}
+    other = shell.json("mark", "match", song, "--key", key, "--payload", PAYLOAD)
+    assert other["present"] is False
+    assert other["alignment"] is None
     nothing = shell.json("mark", "detect", song, "--key", key)
     assert (nothing["detected"], nothing["payload"], nothing["alignment"]) == (False, None, None)
     assert shell("mark", "embed", song, marked, "--key", key, "--payload", PAYLOAD)[0] == USAGE

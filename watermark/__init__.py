@@ -1,5 +1,6 @@
 """The signal core: keyed watermarks in audio arrays. Pure: no files, no clock, no environment."""
 
+from .candidate import CandidateMatch, CandidateMatcher, match_candidate
 from .detection import Detector, detect
 from .embedding import Embedder, embed
 from .errors import AudioError, WatermarkError
@@ -11,6 +12,8 @@ __all__ = [
     "PROFILES",
     "Alignment",
     "AudioError",
+    "CandidateMatch",
+    "CandidateMatcher",
     "Detection",
     "Detector",
     "Embedder",
@@ -19,4 +22,5 @@ __all__ = [
     "WatermarkError",
     "detect",
     "embed",
+    "match_candidate",
 ]

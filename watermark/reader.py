@@ -198,27 +198,28 @@ class KeyReader:
             payload=payload,
             watermark_key_index=self._index,
             false_alarm_probability=probability(log_p),
-            alignment=self._alignment(*strongest),
+            alignment=alignment_of(strongest[1], self.layout.profile, strongest[0].start_s),
             profile_name=self.layout.profile.name,
             segments=tuple(evidence),
-        )
-
-    def _alignment(self, segment: _SegmentReadings, placement: Placement) -> Alignment:
-        profile = self.layout.profile
-        hop_s = profile.column_s / profile.frames_per_column
-        period_s = profile.period_s / placement.scale
-        # Frame coordinate f is the time (f - 1/2) hops: frame n is centred on n hops and covers n to n + 1.
-        start_s = segment.start_s + (placement.start_frames - 0.5) * hop_s
-        return Alignment(
-            offset_s=start_s % period_s,
-            speed=placement.scale,
-            pitch_semitones=12 * placement.shift_bands / profile.bands_per_octave,
         )
 
     def _without_mark(self) -> tuple[SegmentEvidence, ...]:
         return tuple(
             SegmentEvidence(s.start_s, s.end_s, s.placement_statistic, False) for s in self._segments
         )
+
+
+def alignment_of(placement: Placement, profile: Profile, segment_start_s: float) -> Alignment:
+    """Return what a placement in a segment says of the clip's time and pitch."""
+    hop_s = profile.column_s / profile.frames_per_column
+    period_s = profile.period_s / placement.scale
+    # Frame coordinate f is the time (f - 1/2) hops: frame n is centred on n hops and covers n to n + 1.
+    start_s = segment_start_s + (placement.start_frames - 0.5) * hop_s
+    return Alignment(
+        offset_s=start_s % period_s,
+        speed=placement.scale,
+        pitch_semitones=12 * placement.shift_bands / profile.bands_per_octave,
+    )
 
 
 def row_weights(cells: DoubleArray, layout: Layout) -> DoubleArray:

@@ -1,0 +1,175 @@
+"""Testing a clip for one known mark: the track is named by a claimant, a registry or a fingerprint.
+
+Nothing need be decoded: the whole codeword is known, so all cells, not one in five, serve as the pattern
+that is searched for, and weaker marks and shorter clips are told apart. What is then judged are the
+codeword's soft bits L_b against its signs s_b, `z = sum s_b L_b / sqrt(sum L_b^2)`: they are fair coins both
+for audio that does not know the key and for audio that carries another payload under it, whose
+synchronisation pattern is the same. Let z_k be the statistic of the k best of n segments added, each at its
+own placement out of H (Hoeffding 1963):
+
+    P(z_k as large)  <=  C(n, k) * H^k * exp(-z_k^2 / 2)
+
+and the smallest of these over k, times n, bounds the false-alarm probability of the answer.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .false_alarm import log_probability, probability
+from .layout import BitArray, Layout, codeword_of, layout_of
+from .outcome import Alignment
+from .profile import PROFILE, Profile
+from .reader import alignment_of, soft_bits
+from .segmenting import Segmenter
+from .spectrogram import frame_grid, frame_power
+from .synchronisation import (
+    Placement,
+    Segment,
+    placements_searched,
+    read_cells,
+    refine,
+    scales_for,
+    search,
+)
+
+DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
+
+# The mark is said to be present when chance would do as well with at most this probability.
+PRESENT_PROBABILITY = 1e-6
+REFINED = 4
+
+
+@dataclass(frozen=True)
+class CandidateMatch:
+    """Whether a clip carries one given mark, a bound on the probability of that by chance, and how it
+    lies.
+    """
+
+    present: bool
+    false_alarm_probability: float
+    alignment: Alignment | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    start_s: float
+    placement: Placement
+    cells: FloatArray
+
+
+def match_candidate(
+    audio: FloatArray, *, sample_rate: int, watermark_key: bytes, payload: bytes, profile: Profile = PROFILE
+) -> CandidateMatch:
+    """Test whether the clip carries the mark `payload`.
+
+    Parameters
+    ----------
+    audio : float32, shape (channels, samples)
+    sample_rate : int
+        Hz, 8,000 to 192,000.
+    watermark_key : bytes of 32
+    payload : bytes of 8
+
+    Raises
+    ------
+    AudioError
+        The audio cannot be worked on.
+    """
+    channels = audio.shape[0] if isinstance(audio, np.ndarray) and audio.ndim == 2 else 1
+    matcher = CandidateMatcher(
+        sample_rate=sample_rate,
+        channels=channels,
+        watermark_key=watermark_key,
+        payload=payload,
+        profile=profile,
+    )
+    matcher.push(audio)
+    return matcher.finish()
+
+
+class CandidateMatcher:
+    """Tests a signal that comes in blocks for one known mark; holds at most 24 s of it at a time."""
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        channels: int,
+        watermark_key: bytes,
+        payload: bytes,
+        profile: Profile = PROFILE,
+    ) -> None:
+        self._segmenter = Segmenter(sample_rate=sample_rate, channels=channels)
+        if not isinstance(payload, bytes) or len(payload) * 8 != profile.payload_bits:
+            raise ValueError(f"expected a payload of {profile.payload_bits // 8} bytes")
+        self._sample_rate = sample_rate
+        self._profile = profile
+        self._layout = layout_of(watermark_key, profile)
+        self._codeword = codeword_of(payload, watermark_key, profile)
+        self._pattern = known_pattern(self._layout, self._codeword)
+        self._found: list[_Found] = []
+        self._most_placements = 1
+
+    def push(self, block: FloatArray) -> None:
+        """Take the next samples, float32 (channels, n)."""
+        for start, audio in self._segmenter.push(block):
+            self._read(start, audio)
+
+    def finish(self) -> CandidateMatch:
+        """Return the outcome for everything pushed."""
+        for start, audio in self._segmenter.finish():
+            self._read(start, audio)
+        ordered = sorted(self._found, key=lambda found: -found.placement.statistic)
+        total = np.zeros(self._layout.sync_chips.shape)
+        best = 0.0
+        for count, found in enumerate(ordered, start=1):
+            total = total + found.cells
+            log_trials = (
+                count * math.log(self._most_placements)
+                + math.log(math.comb(len(ordered), count))
+                + math.log(len(ordered))
+            )
+            best = min(
+                best, log_probability(codeword_statistic(total, self._layout, self._codeword), log_trials)
+            )
+        present = best <= math.log(PRESENT_PROBABILITY)
+        strongest = ordered[0] if present else None
+        return CandidateMatch(
+            present=present,
+            false_alarm_probability=probability(best),
+            alignment=alignment_of(strongest.placement, self._profile, strongest.start_s)
+            if strongest
+            else None,
+        )
+
+    def _read(self, start: int, audio: FloatArray) -> None:
+        grid = frame_grid(self._profile, self._sample_rate)
+        power = frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0)
+        segment = Segment(power, grid, self._profile)
+        scales = [1.0, *scales_for(segment)]
+        rough = search(segment, self._pattern, scales, REFINED)
+        self._most_placements = max(
+            self._most_placements, placements_searched(self._profile, len(scales), REFINED)
+        )
+        if not rough:
+            return
+        best = max((refine(segment, self._pattern, p) for p in rough), key=lambda p: p.statistic)
+        cells = read_cells(segment, self._layout, best).astype(np.float32)
+        self._found.append(_Found(start / self._sample_rate, best, cells))
+
+
+def known_pattern(layout: Layout, codeword: BitArray) -> Layout:
+    """Return the layout in which every cell of a block with this codeword is part of the pattern."""
+    chips = layout.chips(codeword)
+    return replace(layout, sync_chips=chips, payload_chips=np.zeros_like(chips))
+
+
+def codeword_statistic(cells: DoubleArray, layout: Layout, codeword: BitArray) -> float:
+    """Return the normalised correlation of the soft bits of folded cells with the signs of `codeword`."""
+    soft = soft_bits(cells, layout)
+    energy = float((soft * soft).sum())
+    return float(((1.0 - 2.0 * codeword) * soft).sum() / np.sqrt(energy)) if energy > 0 else 0.0
