@@ -43,6 +43,8 @@ bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.false_alarms --short
 	$(BIN)/python -m benchmarks.audibility --short
 	$(BIN)/python -m benchmarks.speed --short
+	$(BIN)/python -m benchmarks.code --short
+	$(BIN)/python -m benchmarks.candidate --short
 	$(BIN)/python -m benchmarks.durability --short
 	$(BIN)/python -m benchmarks.generator --short
 
