@@ -143,12 +143,12 @@ def cover_proofs(indexes: Iterable[int], size: int) -> list[Coordinate]:
 
 def inclusion_proof(read: Reader, index: int, size: int) -> tuple[bytes, ...]:
     """Return the RFC 6962 audit path of leaf `index` in the tree of `size`; ValueError when index >= size."""
-    return _read_ranges(read, inclusion_ranges(index, size))
+    return read_ranges(read, inclusion_ranges(index, size))
 
 
 def consistency_proof(read: Reader, old_size: int, new_size: int) -> tuple[bytes, ...]:
     """Return the RFC 6962 consistency proof; empty for equal sizes, ValueError unless 0 < old <= new."""
-    return _read_ranges(read, consistency_ranges(old_size, new_size))
+    return read_ranges(read, consistency_ranges(old_size, new_size))
 
 
 def check_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes], expected_root: bytes) -> None:
@@ -186,13 +186,13 @@ def check_consistency(
     """
     if not 0 < old_size <= new_size:
         raise ProofError(f"consistency: expected 0 < old size <= new size, got {old_size} and {new_size}")
-    _check_lengths([old_root, new_root, *proof])
     if old_size == new_size:
         if proof or old_root != new_root:
             raise ProofError(
                 f"consistency: expected equal roots and no hashes between equal sizes {old_size}"
             )
         return
+    _check_lengths([old_root, new_root, *proof])
     hashes = list(proof)
     if old_size & (old_size - 1) == 0:
         hashes.insert(0, old_root)
@@ -220,7 +220,8 @@ def check_consistency(
             raise ProofError(f"consistency: expected {name} root {expected.hex()}, got {computed.hex()}")
 
 
-def _read_ranges(read: Reader, ranges: Sequence[Range]) -> tuple[bytes, ...]:
+def read_ranges(read: Reader, ranges: Sequence[Range]) -> tuple[bytes, ...]:
+    """Return the hash over each leaf range, all read at once."""
     covers = [cover_range(start, stop) for start, stop in ranges]
     hashes = iter(read(list(itertools.chain.from_iterable(covers))))
     return tuple(fold_hashes(list(itertools.islice(hashes, len(cover)))) for cover in covers)

@@ -137,7 +137,6 @@ def test_inclusion_vectors_are_judged_as_they_say() -> None:
 def test_consistency_vectors_are_judged_as_they_say() -> None:
     files = vector_files("consistency")
     assert len(files) == 98
-    refused_beyond = []
     for file in files:
         case = json.loads(file.read_text())
         arguments = (
@@ -150,14 +149,8 @@ def test_consistency_vectors_are_judged_as_they_say() -> None:
         if case["wantErr"]:
             with pytest.raises(ProofError):
                 merkle.check_consistency(*arguments)
-        elif case["size1"] == 0 or len(decode(case["root1"])) != 32:
-            # Texts in the place of roots of a tree: that library compares them as they are, we do not.
-            refused_beyond.append(case["desc"])
-            with pytest.raises(ProofError):
-                merkle.check_consistency(*arguments)
         else:
             merkle.check_consistency(*arguments)
-    assert len(refused_beyond) == 1
 
 
 def test_a_signed_tile_log_has_our_leaf_hashes_and_roots_at_every_size() -> None:
