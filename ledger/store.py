@@ -197,6 +197,11 @@ class Store:
         with self._read() as connection:
             return list(connection.scalars(query))
 
+    def nodes(self, coordinates: Sequence[merkle.Coordinate]) -> Sequence[bytes]:
+        """Return the stored hashes of full subtrees (a `merkle.Reader`); CorruptError where one is missing."""
+        with self._read() as connection:
+            return node_reader(connection)(coordinates)
+
     def head(self, asset: str) -> Head | None:
         """Return an asset's last event, or None when it has none."""
         with self._read() as connection:
