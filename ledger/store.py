@@ -198,7 +198,7 @@ class Store:
             return list(connection.scalars(query))
 
     def nodes(self, coordinates: Sequence[merkle.Coordinate]) -> Sequence[bytes]:
-        """Return the stored hashes of full subtrees (a `merkle.Reader`); CorruptError where one is missing."""
+        """Return the stored hashes of full subtrees (a `merkle.Reader`); CorruptError if one is missing."""
         with self._read() as connection:
             return node_reader(connection)(coordinates)
 
