@@ -11,7 +11,7 @@ before a signature holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .canonical import check_members, check_text, format_json, parse_object
@@ -39,6 +39,11 @@ class Envelope:
 
     unverified_payload: bytes
     signatures: tuple[Signature, ...]
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The keys that claim to have signed, in order."""
+        return tuple(item.key_id for item in self.signatures)
 
 
 @dataclass(frozen=True)
@@ -118,18 +123,21 @@ def open_envelope(entry: bytes, public_keys: Iterable[PublicKey]) -> Opened:
     UnknownKeyError : a signature by a key that is not in `public_keys`
     BadSignatureError : a signature that does not verify
     """
-    envelope = parse_envelope(entry)
-    known = {public_key.key_id: public_key for public_key in public_keys}
+    return check_signatures(parse_envelope(entry), {key.key_id: key for key in public_keys})
+
+
+def check_signatures(envelope: Envelope, known_keys: Mapping[str, PublicKey]) -> Opened:
+    """Check every signature of a parsed envelope; SignatureError as `open_envelope`."""
     message = encode_pae(envelope.unverified_payload)
     for item in envelope.signatures:
-        public_key = known.get(item.key_id)
+        public_key = known_keys.get(item.key_id)
         if public_key is None:
             raise UnknownKeyError(
-                f"signed by key {item.key_id}, which is not one of the {len(known)} known keys",
+                f"signed by key {item.key_id}, which is not one of the {len(known_keys)} known keys",
                 key_id=item.key_id,
             )
         public_key.check_signature(item.signature, message)
-    return Opened(envelope.unverified_payload, tuple(item.key_id for item in envelope.signatures))
+    return Opened(envelope.unverified_payload, envelope.key_ids)
 
 
 def _parse_signature(value: object) -> Signature:

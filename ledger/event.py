@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .canonical import check_hex, check_members
-from .envelope import open_envelope, parse_envelope
+from .envelope import Envelope, check_signatures, parse_envelope
 from .errors import EventError, FormatError
 from .keys import PublicKey
 from .statement import Statement, Subject, build_statement, parse_statement
@@ -101,6 +101,16 @@ class Event:
     """The key that this event adds to the ledger, if it is one of that kind."""
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """An entry whose form holds; its signatures and the event rules have not been checked."""
+
+    envelope: Envelope
+    statement: Statement
+    place: Place
+    added_key: PublicKey | None
+
+
 def open_event(entry: bytes, known_keys: Mapping[str, PublicKey]) -> Event:
     """Check an entry's form, signatures and event rules; whether its place is free is not seen from here.
 
@@ -111,17 +121,32 @@ def open_event(entry: bytes, known_keys: Mapping[str, PublicKey]) -> Event:
 
     Raises
     ------
-    FormatError, SignatureError, WeakKeyError : as `open_envelope`, `parse_statement`, `parse_place`
+    FormatError, SignatureError, WeakKeyError : as `parse_event` and `verify_event`
     EventError : as `check_event`
     """
-    # The added key must be read before the signatures are checked: it is itself one of the signers. It gains
-    # nothing by that, as `check_event` also asks for the signature of a key known before.
-    statement = parse_statement(parse_envelope(entry).unverified_payload)
+    event = verify_event(parse_event(entry), known_keys)
+    check_event(event.statement, event.place, event.key_ids, known_keys.keys())
+    return event
+
+
+def parse_event(entry: bytes) -> Proposal:
+    """Parse an entry, checking form alone; FormatError, or WeakKeyError for a key that must not be added."""
+    envelope = parse_envelope(entry)
+    statement = parse_statement(envelope.unverified_payload)
     added_key = parse_added_key(statement) if statement.predicate_type == KEY_ADDED else None
-    opened = open_envelope(entry, [*known_keys.values(), *([added_key] if added_key else [])])
-    place = parse_place(statement)
-    check_event(statement, place, opened.key_ids, known_keys.keys())
-    return Event(statement, place, opened.key_ids, added_key)
+    return Proposal(envelope, statement, parse_place(statement), added_key)
+
+
+def verify_event(proposal: Proposal, public_keys: Mapping[str, PublicKey]) -> Event:
+    """Check a proposal's signatures, whatever the event rules will say; SignatureError as `open_envelope`.
+
+    The key that an event adds is itself one of its signers. It gains nothing by that, as `check_event` also
+    asks for the signature of a key known before.
+    """
+    added = proposal.added_key
+    keys = {added.key_id: added} | dict(public_keys) if added else public_keys
+    opened = check_signatures(proposal.envelope, keys)
+    return Event(proposal.statement, proposal.place, opened.key_ids, added)
 
 
 def parse_place(statement: Statement) -> Place:

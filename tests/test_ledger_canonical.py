@@ -1,6 +1,7 @@
 import json
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_world import vector_path
@@ -105,3 +106,16 @@ def test_an_object_is_told_from_other_values() -> None:
 def test_hex_is_lower_case_and_of_exact_length(text: object) -> None:
     with pytest.raises(FormatError):
         check_hex(text, "digest")
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(VALUES)
+def test_the_quick_encoder_writes_what_the_reference_library_writes(value: object) -> None:
+    assert format_json(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "value", [(1, 2), [], {}, True, None, 2**53 - 1, -(2**53) + 1, '"\\\b\f\n\r\t\x00\x1f\x7f']
+)
+def test_single_values_are_written_as_the_reference_library_writes_them(value: object) -> None:
+    assert format_json(value) == rfc8785.dumps(value)
