@@ -15,6 +15,7 @@
     |- OverloadError                no capacity now, later perhaps
     |- GeneratorMissingError    the generator's libraries are not installed
     |- PortError           the address to serve on is taken
+    |- SourceError         somebody else's server does not answer as it should
     `- StoppedError             somebody cancelled the work
 
 How each becomes an exit code or an HTTP problem is one table in `api.outcomes`.
@@ -87,6 +88,10 @@ class GeneratorMissingError(ApiError):
 
 class PortError(ApiError):
     """The address to serve on is taken or cannot be bound."""
+
+
+class SourceError(ApiError):
+    """Somebody else's server cannot be reached or does not answer as it should."""
 
 
 class StoppedError(ApiError):

@@ -36,6 +36,7 @@ from .errors import (
     RefusedError,
     RegisteredError,
     SettingsError,
+    SourceError,
     StoppedError,
     TokenError,
     TooLargeError,
@@ -75,6 +76,7 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (Cancelled, Outcome("cancelled", "The work was cancelled", 409, CANCELLED)),
     (OverloadError, Outcome("busy", "No capacity now", 503, ENVIRONMENT)),
     (WriteError, Outcome("storage-full", "A file cannot be written", 507, ENVIRONMENT)),
+    (SourceError, Outcome("source-unavailable", "Another server does not answer", 503, ENVIRONMENT)),
     (PortError, Outcome("port-in-use", "The address is taken", 500, ENVIRONMENT)),
     (
         GeneratorMissingError,

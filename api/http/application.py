@@ -15,7 +15,7 @@ from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
 from ..settings import Settings
-from . import issue_routes, log_routes, track_routes
+from . import issue_routes, log_routes, tile_routes, track_routes
 from .context import Context
 from .problems import Problem, add_handlers, answer
 from .uploads import remove_stale_uploads
@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for module in (track_routes, issue_routes, log_routes):
+    for module in (track_routes, issue_routes, log_routes, tile_routes):
         app.include_router(module.router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)
