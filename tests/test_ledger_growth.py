@@ -13,9 +13,7 @@ def read_from(leaves: list[bytes]) -> merkle.Reader:
     ]
 
 
-def test_growth_from_every_size_to_every_size_has_the_root_paths_nodes_and_frontier_of_the_definitions() -> (
-    None
-):
+def test_growth_from_every_size_has_the_root_paths_nodes_and_frontier_of_the_definitions() -> None:
     for size in range(1, 41):
         leaves = LEAVES[:size]
         read = read_from(leaves)
