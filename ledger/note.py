@@ -17,6 +17,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from .encoding import decode_base64, encode_base64
 from .errors import FormatError, UnknownKeyError
@@ -28,21 +29,44 @@ MAX_SIGNATURES = 100
 """The specification asks for at least 16; 100 is the limit of golang.org/x/mod."""
 
 
+class NoteVerifier(Protocol):
+    """Whoever can judge the signatures of one key: a `VerifierKey`, or a cosigner (`cosignature`)."""
+
+    @property
+    def name(self) -> str:
+        """The key's name."""
+
+    @property
+    def key_hash(self) -> bytes:
+        """The 4 bytes by which a signature line names the key."""
+
+    def check(self, signature: bytes, text: str) -> None:
+        """Raise BadSignatureError unless `signature` is the key's over a note's text."""
+
+
 @dataclass(frozen=True)
 class VerifierKey:
-    """A public key under the name that its notes carry."""
+    """An Ed25519 public key under the name that its notes carry."""
 
     name: str
     public_key: PublicKey
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
+        check_name(self.name)
 
     @property
     def key_hash(self) -> bytes:
         """The 4 bytes by which a signature line names its key."""
-        material = self.name.encode("utf-8") + b"\n" + ED25519_TYPE + self.public_key.raw
-        return hashlib.sha256(material).digest()[:4]
+        return hash_key(self.name, ED25519_TYPE, self.public_key.raw)
+
+    @property
+    def vkey(self) -> str:
+        """The one-line text of the key."""
+        return format_key(self.name, ED25519_TYPE, self.public_key.raw)
+
+    def check(self, signature: bytes, text: str) -> None:
+        """Raise BadSignatureError unless `signature` (64 bytes) is this key's over the text."""
+        self.public_key.check_signature(signature, text.encode("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,10 @@ class NoteSignature:
     name: str
     key_hash: bytes
     signature: bytes
+
+    def line(self) -> str:
+        """Return the line as it stands below a note, with its newline."""
+        return f"— {self.name} {encode_base64(self.key_hash + self.signature)}\n"
 
 
 @dataclass(frozen=True)
@@ -65,39 +93,53 @@ class Note:
 
 def format_vkey(name: str, public_key: PublicKey) -> str:
     """Return the one-line text of a verifier key."""
-    verifier = VerifierKey(name, public_key)
-    return f"{name}+{verifier.key_hash.hex()}+{encode_base64(ED25519_TYPE + public_key.raw)}"
+    return VerifierKey(name, public_key).vkey
 
 
 def parse_vkey(vkey: str) -> VerifierKey:
     """Parse a verifier key; FormatError for another type, hash or spelling, WeakKeyError for a weak key."""
+    name, kind, raw = split_vkey(vkey)
+    if kind != ED25519_TYPE or len(raw) != 32:
+        raise FormatError(
+            f"verifier key {name!r:.80}: expected type 0x01 and 32 bytes, got 0x{kind.hex()} and {len(raw)}"
+        )
+    return VerifierKey(name, PublicKey(raw))
+
+
+def hash_key(name: str, kind: bytes, raw: bytes) -> bytes:
+    """Return the 4-byte key hash (key ID) of a key of any signature type."""
+    return hashlib.sha256(name.encode("utf-8") + b"\n" + kind + raw).digest()[:4]
+
+
+def format_key(name: str, kind: bytes, raw: bytes) -> str:
+    """Return the verifier key of a key of any signature type; FormatError for a name that is none."""
+    check_name(name)
+    return f"{name}+{hash_key(name, kind, raw).hex()}+{encode_base64(kind + raw)}"
+
+
+def split_vkey(vkey: str) -> tuple[str, bytes, bytes]:
+    """Return name, type byte and public key of a verifier key; FormatError unless strictly spelled."""
     parts = vkey.split("+", 2)
     if len(parts) != 3:
         raise FormatError(f"verifier key: expected name+hash+key, got {vkey!r:.120}")
-    name, _, encoded = parts
+    name, found, encoded = parts
     material = decode_base64(encoded, "verifier key")
-    if material[:1] != ED25519_TYPE or len(material) != 33:
-        raise FormatError(
-            f"verifier key {name!r:.80}: expected type 0x01 and 32 bytes, got 0x{material[:1].hex()} and "
-            f"{max(len(material) - 1, 0)}"
-        )
-    verifier = VerifierKey(name, PublicKey(material[1:]))
-    if format_vkey(name, verifier.public_key) != vkey:
-        raise FormatError(
-            f"verifier key {name!r:.80}: expected hash {verifier.key_hash.hex()}, got {parts[1]!r:.20}"
-        )
-    return verifier
+    kind, raw = material[:1], material[1:]
+    if format_key(name, kind, raw) != vkey:
+        expected = hash_key(name, kind, raw).hex()
+        raise FormatError(f"verifier key {name!r:.80}: expected hash {expected}, got {found!r:.20}")
+    return name, kind, raw
 
 
 def sign_note(text: str, name: str, signing_key: SigningKey) -> bytes:
     """Return the note with one signature; FormatError when the text cannot be a note's."""
     _check_text(text)
     key_hash = VerifierKey(name, signing_key.public_key).key_hash
-    signature = signing_key.sign(text.encode("utf-8"))
-    return f"{text}\n— {name} {encode_base64(key_hash + signature)}\n".encode()
+    signature = NoteSignature(name, key_hash, signing_key.sign(text.encode("utf-8")))
+    return f"{text}\n{signature.line()}".encode()
 
 
-def open_note(note: bytes, verifier_keys: Sequence[VerifierKey]) -> Note:
+def open_note(note: bytes, verifier_keys: Sequence[NoteVerifier]) -> Note:
     """Check a note against the known keys.
 
     Raises
@@ -115,7 +157,7 @@ def open_note(note: bytes, verifier_keys: Sequence[VerifierKey]) -> Note:
         if verifier is None:
             unverified.append(item)
         elif (item.name, item.key_hash) not in verified:  # a repeated signature by one key counts once
-            verifier.public_key.check_signature(item.signature, text.encode("utf-8"))
+            verifier.check(item.signature, text)
             verified[item.name, item.key_hash] = item
     if not verified:
         names = ", ".join(key.name for key in verifier_keys)
@@ -143,18 +185,24 @@ def parse_note(note: bytes) -> tuple[str, tuple[NoteSignature, ...]]:
     return text, tuple(_parse_signature(line) for line in listed)
 
 
+def parse_signatures(lines: bytes) -> tuple[NoteSignature, ...]:
+    """Parse signature lines that stand alone, as a witness returns them; FormatError for anything else."""
+    return parse_note(b"-\n\n" + lines)[1]
+
+
 def _parse_signature(line: str) -> NoteSignature:
     parts = line.split(" ")
     if len(parts) != 3 or parts[0] != "—":
         raise FormatError(f"note: expected '— name base64' as signature line, got {line!r:.120}")
-    _check_name(parts[1])
+    check_name(parts[1])
     blob = decode_base64(parts[2], "note signature")
     if len(blob) < 5:
         raise FormatError(f"note: expected a signature after the 4-byte key hash, got {len(blob)} bytes")
     return NoteSignature(parts[1], blob[:4], blob[4:])
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise FormatError unless a key can have this name."""
     if not name or "+" in name or re.search(r"\s", name):
         raise FormatError(f"note: expected a key name without space or '+', got {name!r:.80}")
     _check_characters(name)
