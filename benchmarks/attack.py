@@ -5,7 +5,7 @@ and sample rate, either of which may have another length, channel count or rate.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -32,11 +32,42 @@ Effect: TypeAlias = Callable[[Audio, int, Scene], tuple[Audio, int]]
 
 @dataclass(frozen=True)
 class Attack:
-    """A row of the robustness table: `effects` in order; `family` is the row's group in the summary."""
+    """A row of a robustness table: `effects` in order; `family` is the row's group in the summary.
+
+    `source` names where a row was published, `parameter` the value it has there.
+    """
 
     name: str
     family: str
     effects: tuple[Effect, ...]
+    source: str = "Provenote"
+    parameter: str = ""
+
+
+@dataclass(frozen=True)
+class AttackList:
+    """Attacks that are reported together.
+
+    `families` gives each family's description, in the order of the table; `short` names the attacks of the
+    short mode; `left_out` names what the source has and this list lacks, with the reason.
+    """
+
+    name: str
+    source: str
+    families: Mapping[str, str]
+    attacks: tuple[Attack, ...]
+    short: tuple[str, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def draw(make: Callable[[float], Effect], *intervals: tuple[float, float]) -> Effect:
+    """An effect whose parameter is drawn uniformly from one of `intervals`, itself drawn at random."""
+
+    def effect(audio: Audio, sample_rate: int, scene: Scene) -> tuple[Audio, int]:
+        low, high = intervals[int(scene.rng.integers(len(intervals)))]
+        return make(float(scene.rng.uniform(low, high)))(audio, sample_rate, scene)
+
+    return effect
 
 
 def apply(
@@ -46,12 +77,12 @@ def apply(
 
     Parameters
     ----------
-    attack : one of `benchmarks.attacks.ATTACKS`, or one of your own
+    attack : one of `benchmarks.attacks`, or one of your own
     audio : float32 (channels, samples); not changed
     sample_rate : Hz
     seed : the same seed, attack and clip give the same result
     song : unmarked audio at `sample_rate` for attacks that mix or splice; None takes a track from the music
-    cache
+        cache
 
     Returns
     -------

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from benchmarks.attack import Effect, Scene
-from benchmarks.companions import fit, load_song, load_speech
+from benchmarks.companions import fit, load_babble, load_song, load_speech
 from benchmarks.tools import Audio
 
 SPEED_OF_DECAY = np.log(1000)  # amplitude falls by 60 dB over the reverberation time
@@ -145,6 +145,17 @@ def talk_over(level_db: float) -> Effect:
         return (audio + speech * (rms(audio) / rms(speech) * 10 ** (level_db / 20))).astype(
             np.float32
         ), sample_rate
+
+    return effect
+
+
+def add_babble(snr_db: float) -> Effect:
+    """Add many voices in a room, at `snr_db` below the clip."""
+
+    def effect(audio: Audio, sample_rate: int, scene: Scene) -> tuple[Audio, int]:
+        babble = fit(load_babble(sample_rate), audio.shape, scene.rng)
+        level = rms(audio) / rms(babble) * 10 ** (-snr_db / 20)
+        return (audio + babble * level).astype(np.float32), sample_rate
 
     return effect
 

@@ -22,13 +22,17 @@ ENCODERS = {  # container suffix and encoder by codec
 QUIET = ["ffmpeg", "-v", "error", "-nostdin", "-y", "-threads", "1"]
 
 
-def transcode(codec: str, *, kbit: int | None = None, quality: float | None = None) -> Effect:
+def transcode(
+    codec: str, *, kbit: int | None = None, quality: float | None = None, complexity: int | None = None
+) -> Effect:
     """Encode and decode with a lossy codec at `kbit` kbit/s or at `quality` (the codec's own scale).
 
-    Opus gives 48 kHz back, the others keep the rate.
+    Opus gives 48 kHz back, the others keep the rate. `complexity` is libopus' effort, 0 to 10.
     """
     suffix, encoder = ENCODERS[codec]
     rate = ["-b:a", f"{kbit}k"] if kbit is not None else ["-q:a", str(quality)]
+    if complexity is not None:
+        rate += ["-compression_level", str(complexity)]
 
     def effect(audio: Audio, sample_rate: int, _scene: Scene) -> tuple[Audio, int]:
         with tempfile.TemporaryDirectory() as temporary:

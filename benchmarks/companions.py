@@ -1,8 +1,10 @@
-"""Sound that attacks lay over or splice into a clip: a speaking voice and other songs."""
+"""Sound that attacks lay over or splice into a clip: one voice, many voices, and other songs."""
 
 import functools
+import os
 
 import numpy as np
+from scipy.signal import oaconvolve
 
 from benchmarks.attack import Scene
 from benchmarks.attacks_codec import resample
@@ -11,8 +13,11 @@ from benchmarks.tools import Audio, read_audio, run
 
 SONGS = 12  # how many tracks of the cache serve as "another song"
 SONG_S = 40.0
+VOICE = "slt"
+BABBLE_VOICES = ("awb", "kal", "rms", "slt")  # of ffmpeg's flite, each heard twice
+BABBLE_ROOM_S = 0.5
 
-# Read by ffmpeg's flite voice "slt"; about 40 s of speech with pauses.
+# Read by ffmpeg's flite voices; about 40 s of speech with pauses.
 TEXT = (
     "Welcome back to the evening programme. Tonight we follow one recording from the studio to the listener, "
     "and ask what becomes of it on the way. The engineer keeps the tapes in a cellar under the stage, where "
@@ -25,18 +30,32 @@ TEXT = (
 
 
 @functools.cache
-def load_speech(sample_rate: int) -> Audio:
-    """Load the voice, float32 (1, samples): synthesised once with ffmpeg's flite, kept in the music cache."""
-    path = CACHE / f"speech-{sample_rate}.wav"
+def load_speech(sample_rate: int, voice: str = VOICE) -> Audio:
+    """Load a voice, float32 (1, samples): synthesised once with ffmpeg's flite, kept in the music cache."""
+    path = CACHE / (f"speech-{sample_rate}.wav" if voice == VOICE else f"speech-{voice}-{sample_rate}.wav")
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new.wav")
+        fresh = path.with_suffix(f".{os.getpid()}.wav")
         text = TEXT.replace(",", "\\,")
-        source = f"flite=voice=slt:text='{text}'"
+        source = f"flite=voice={voice}:text='{text}'"
         shape = ["-ar", str(sample_rate), "-ac", "1", "-c:a", "pcm_f32le", str(fresh)]
         run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", source, *shape])
         fresh.rename(path)
     return read_audio(path)[0]
+
+
+@functools.cache
+def load_babble(sample_rate: int) -> Audio:
+    """Eight voices speaking at once in a room, float32 (1, samples); the same each time."""
+    rng = np.random.default_rng(0)
+    voices = [load_speech(sample_rate, voice)[0] for voice in BABBLE_VOICES]
+    babble = np.zeros(min(map(len, voices)))
+    for voice in voices * 2:
+        spoken = np.roll(voice, int(rng.integers(len(voice))))[: len(babble)]
+        babble += spoken / np.sqrt(np.mean(spoken**2))
+    time_s = np.arange(round(BABBLE_ROOM_S * sample_rate)) / sample_rate
+    tail = rng.standard_normal(len(time_s)) * 10 ** (-3 * time_s / BABBLE_ROOM_S)  # 60 dB over its length
+    return oaconvolve(babble, tail / np.sqrt(np.sum(tail**2)))[None, : len(babble)].astype(np.float32)
 
 
 @functools.lru_cache(maxsize=SONGS)

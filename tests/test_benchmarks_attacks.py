@@ -22,7 +22,10 @@ pytestmark = [
     pytest.mark.tool("sox"),
     pytest.mark.tool("rubberband"),
 ]
-CHANNELS = {"mono": 1, "left only": 1, "side only": 1, "telephone": 1, "room recording": 1}
+CHANNELS = {
+    **dict.fromkeys(("mono", "left only", "side only", "telephone", "room recording"), 1),
+    **dict.fromkeys(("griffin-lim", "random phases", "mel inversion"), 1),
+}
 RATES = {"resample 22 kHz": 22_050, "resample 16 kHz": 16_000, "resample 48 kHz": 48_000, "telephone": 8_000}
 DURATIONS = {
     "10 % removed in pieces": 0.9,
