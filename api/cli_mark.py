@@ -16,8 +16,8 @@ from .audiofile import AudioWriter
 from .cli_options import InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
 from .decoding import DEFAULT_LIMITS, open_recording
+from .epochs import WATERMARK_KEY_BYTES
 from .errors import LedgerFolderError, RefusedError
-from .keyring import WATERMARK_KEY_BYTES
 from .marking import MARK_BYTES, embed_blocks, examine
 
 app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)

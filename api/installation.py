@@ -79,7 +79,7 @@ def make_installation(settings: Settings, *, origin: str | None = None) -> tuple
 
 
 def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
-    ring, token = make_keys(settings)
+    ring, token = make_keys(settings, created=now())
     upgrade(settings.database_url)
     settings.database.chmod(0o600)
     issuer = ring.issuer_signing_key

@@ -24,9 +24,10 @@ from ledger.errors import OutcomeUnknownError
 
 from .audiofile import AudioWriter, sync_file
 from .decoding import open_recording
+from .epochs import name_watermark_key
 from .errors import AudioRefusedError, RegisteredError, StoppedError, UnreadableMarkError, WriteError
 from .installation import Installation, now
-from .keyring import name_watermark_key
+from .keyring import detection_keys
 from .marking import (
     MARK_BYTES,
     Block,
@@ -117,7 +118,7 @@ def stamp(
     found = examine(
         path,
         limits=installation.settings.limits,
-        watermark_keys=installation.keyring.watermark_keys,
+        watermark_keys=detection_keys(installation.keyring),
         stage="examine",
         progress=progress,
         cancelled=cancelled,

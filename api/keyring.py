@@ -4,7 +4,8 @@
     |- log.pem              signs checkpoints, nothing else
     |- issuer-0001.pem      signs statements; the one with the highest number signs, the others are history
     |- report.pem           signs verification reports
-    |- watermark-0001.key   32 secret bytes; the highest number embeds, all of them detect
+    |- watermark-0001.key   32 secret bytes for each epoch: one embeds, all of them detect (`api.epochs`)
+    |- watermark-epochs.json   when each epoch was made, and which ones only detect
     `- api-token.sha256     digest of the service's API token (the token itself is shown once, by `init`)
 
 What others may know is in `public-keys.json`: the log's verifier key, the issuers' and the report key's
@@ -17,19 +18,19 @@ import json
 import os
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ledger import PublicKey, SigningKey
 from ledger.keyfile import load_secret, load_signing_key, save_secret, save_signing_key
 
+from .epochs import Epoch, add_epoch, list_epochs, make_watermark_key
 from .errors import LedgerFolderError
 from .settings import Settings
 
 TOKEN_BYTES = 32
-WATERMARK_KEY_BYTES = 32
-_NUMBERED = re.compile(r"(issuer|watermark)-([0-9]{4})\.(pem|key)")
+_ISSUER_NAME = re.compile(r"issuer-([0-9]{4})\.pem")
 
 
 @dataclass(frozen=True)
@@ -44,43 +45,42 @@ class PublicKeys:
 
 @dataclass(frozen=True)
 class Keyring:
-    """The secret keys; `watermark_keys` newest first."""
+    """The secret keys; `epochs` are the watermark keys, newest first, one of them active."""
 
     log_signing_key: SigningKey
     issuer_signing_key: SigningKey
     report_signing_key: SigningKey
-    watermark_keys: tuple[bytes, ...] = field(repr=False)
+    epochs: tuple[Epoch, ...]
 
     @property
     def watermark_key(self) -> bytes:
         """The key that new marks are embedded with."""
-        return self.watermark_keys[0]
+        return next(epoch.watermark_key for epoch in self.epochs if epoch.active)
 
 
-def name_watermark_key(watermark_key: bytes) -> str:
-    """Return a public name of a watermark key: 16 hex digits of a one-way function of it."""
-    return hashlib.sha256(b"provenote/watermark-key-id/v1\n" + watermark_key).hexdigest()[:16]
+def detection_keys(keyring: Keyring) -> tuple[bytes, ...]:
+    """Return what `watermark.detect` and `Detector` take to find marks of every epoch: the active one first.
+
+    The one place where the ring of epochs becomes an argument of the signal core.
+    """
+    others = (epoch.watermark_key for epoch in keyring.epochs if not epoch.active)
+    return (keyring.watermark_key, *others)
 
 
-def make_watermark_key() -> bytes:
-    """Draw a new watermark key from the operating system's random source."""
-    return secrets.token_bytes(WATERMARK_KEY_BYTES)
+def list_issuers(keys: Path) -> list[Path]:
+    """Return the issuers' key files, newest first."""
+    return sorted((path for path in keys.iterdir() if _ISSUER_NAME.fullmatch(path.name)), reverse=True)
 
 
-def list_numbered(keys: Path, purpose: str) -> list[Path]:
-    """Return the numbered key files of a purpose (issuer or watermark), newest first."""
-    found = [path for path in keys.iterdir() if (m := _NUMBERED.fullmatch(path.name)) and m[1] == purpose]
-    return sorted(found, reverse=True)
+def next_issuer(keys: Path) -> Path:
+    """Return the key file of the issuer that comes next."""
+    found = list_issuers(keys)
+    number = int(found[0].stem.removeprefix("issuer-")) + 1 if found else 1
+    return keys / f"issuer-{number:04d}.pem"
 
 
-def next_number(keys: Path, purpose: str) -> str:
-    """Return the name, without suffix, of the key file that comes next."""
-    found = list_numbered(keys, purpose)
-    return f"{purpose}-{(int(found[0].stem.rsplit('-', 1)[1]) + 1) if found else 1:04d}"
-
-
-def make_keys(settings: Settings) -> tuple[Keyring, str]:
-    """Make the keys of a new installation and an API token; return both.
+def make_keys(settings: Settings, *, created: str) -> tuple[Keyring, str]:
+    """Make the keys of a new installation and an API token; return both. `created` is RFC 3339 UTC.
 
     Raises
     ------
@@ -94,13 +94,11 @@ def make_keys(settings: Settings) -> tuple[Keyring, str]:
         raise LedgerFolderError(
             f"{settings.keys}: cannot make the folder of keys: {error.strerror}"
         ) from error
-    ring = Keyring(
-        SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (make_watermark_key(),)
-    )
+    epoch = add_epoch(settings.keys, make_watermark_key(), created=created)
+    ring = Keyring(SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (epoch,))
     save_signing_key(settings.keys / "log.pem", ring.log_signing_key)
     save_signing_key(settings.keys / "issuer-0001.pem", ring.issuer_signing_key)
     save_signing_key(settings.keys / "report.pem", ring.report_signing_key)
-    save_secret(settings.keys / "watermark-0001.key", ring.watermark_key)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     save_secret(settings.keys / "api-token.sha256", hash_token(token))
     return ring, token
@@ -117,15 +115,19 @@ def open_keyring(settings: Settings) -> Keyring:
         A key file is open to others or damaged.
     """
     check_private(settings.keys)
-    issuers = list_numbered(settings.keys, "issuer")
-    watermarks = list_numbered(settings.keys, "watermark")
-    if not issuers or not watermarks:
+    issuers, epochs = list_issuers(settings.keys), list_epochs(settings.keys)
+    if not issuers or not epochs:
         raise LedgerFolderError(f"{settings.keys}: expected an issuer key and a watermark key, got none")
+    if not any(epoch.active for epoch in epochs):
+        raise LedgerFolderError(
+            f"{settings.keys}: every watermark key here only detects: "
+            "`provenote keys rotate watermark` makes one that embeds"
+        )
     return Keyring(
         load_signing_key(settings.keys / "log.pem"),
         load_signing_key(issuers[0]),
         load_signing_key(settings.keys / "report.pem"),
-        tuple(load_secret(path) for path in watermarks),
+        epochs,
     )
 
 

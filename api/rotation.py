@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import ledger
-from ledger.keyfile import save_secret, save_signing_key
+from ledger.keyfile import save_signing_key
 
-from .installation import Installation
-from .keyring import make_watermark_key, name_watermark_key, next_number, write_public_keys
+from .epochs import Epoch, add_epoch, make_watermark_key
+from .installation import Installation, check_layout, now
+from .keyring import check_private, next_issuer, write_public_keys
+from .settings import Settings
 
 
 def add_issuer(installation: Installation) -> tuple[str, Path]:
@@ -19,7 +21,7 @@ def add_issuer(installation: Installation) -> tuple[str, Path]:
     """
     settings, present = installation.settings, installation.keyring.issuer_signing_key
     key = ledger.SigningKey.generate()
-    path = settings.keys / f"{next_number(settings.keys, 'issuer')}.pem"
+    path = next_issuer(settings.keys)
     temporary = path.with_suffix(f".{os.getpid()}.new")
     save_signing_key(temporary, key)
 
@@ -37,10 +39,20 @@ def add_issuer(installation: Installation) -> tuple[str, Path]:
     return key.key_id, path
 
 
-def add_watermark_key(installation: Installation) -> tuple[str, Path]:
-    """Make a watermark key that embeds from now on; detection tries all of them."""
-    keys = installation.settings.keys
-    path = keys / f"{next_number(keys, 'watermark')}.key"
-    key = make_watermark_key()
-    save_secret(path, key)
-    return name_watermark_key(key), path
+def rotate_watermark_key(settings: Settings) -> Epoch:
+    """Begin a new epoch: a new watermark key embeds from now on, the earlier ones go on detecting.
+
+    A service that runs meanwhile goes on with the keys it started with.
+
+    Raises
+    ------
+    LedgerFolderError
+        No finished ledger folder there, or its keys are open to others.
+    RefusedError
+        There are as many epochs as a detection tries.
+    ledger.KeyFileError
+        The key cannot be written.
+    """
+    check_layout(settings)
+    check_private(settings.keys)
+    return add_epoch(settings.keys, make_watermark_key(), created=now())

@@ -31,6 +31,7 @@ from .evidence import (
     WatermarkEvidence,
 )
 from .installation import Installation, now
+from .keyring import detection_keys
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
 from .registry import MarkRow
 from .release import name_asset
@@ -62,7 +63,7 @@ def verify(
     found = examine(
         path,
         limits=installation.settings.limits,
-        watermark_keys=installation.keyring.watermark_keys,
+        watermark_keys=detection_keys(installation.keyring),
         progress=progress,
         cancelled=cancelled,
     )
