@@ -8,9 +8,11 @@ LedgerError
 │   ├── WrongKeyError       the key at hand is not the key asked for
 │   └── BadSignatureError   a known key, but its signature does not verify
 ├── ProofError              an inclusion or consistency proof does not lead to the root
+├── QuorumError             a checkpoint without the witnesses that a policy asks for
 ├── EventError              a well-formed statement that this ledger may not take
 ├── LedgerConflictError     the event's place is taken or not yet reached: the asset's head is in `head`
 ├── BundleError             a bundle does not prove what it claims
+├── SourceUnreachableError  a witness or time-stamping authority does not answer
 ├── KeyFileError            a key file is missing, readable by others, or not a key
 └── StorageError            the database; nothing was acknowledged
     ├── BusyError           another writer held the ledger for too long
@@ -65,6 +67,10 @@ class ProofError(LedgerError):
     """An inclusion or consistency proof does not lead to the root."""
 
 
+class QuorumError(LedgerError):
+    """A checkpoint without the cosignatures that a policy asks for."""
+
+
 class EventError(LedgerError):
     """A well-formed statement that this ledger may not take."""
 
@@ -90,6 +96,10 @@ class NotFoundError(LedgerError):
 
 class BundleError(LedgerError):
     """A bundle does not prove what it claims."""
+
+
+class SourceUnreachableError(LedgerError):
+    """A witness or time-stamping authority does not answer; what needs none goes on."""
 
 
 class KeyFileError(LedgerError):
