@@ -1,4 +1,4 @@
-"""Commands about the log as tiles: `provenote log export-tiles` and `provenote log check-tiles`."""
+"""Commands that show the log to others: `provenote log publish`, `log export-tiles` and `log check-tiles`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,14 +15,47 @@ from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
 from .installation import open_installation
 from .outcomes import BAD
+from .publishing import find_published_note, publish_once, web_post
 from .settings import read_settings
 from .tilefetch import open_source
 
 
 def add_commands(log: typer.Typer) -> None:
     """Register the commands of this file."""
+    log.command("publish")(publish_command)
     log.command("export-tiles")(export_command)
     log.command("check-tiles")(check_command)
+
+
+def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Publish the newest checkpoint: sign it with the log's second key, have the witnesses cosign it.
+
+    Exit code 1 when a quorum is asked for and not reached, or a witness knows another history of this log.
+    """
+    with open_installation(read_settings(home)) as installation, web_post() as post:
+        found = publish_once(installation, post)
+        wanted = installation.policy.quorum is not None
+    submissions = [
+        {"witness": item.witness.name, "outcome": item.outcome.value, "detail": item.detail}
+        for item in found.submissions
+    ]
+    if as_json:
+        print_json(
+            {
+                "size": found.checkpoint.size,
+                "witnessed": found.witnessed,
+                "cosigned_by": [item.name for item in found.cosigned.cosignatures],
+                "submissions": submissions,
+                "checkpoint": found.note.decode("utf-8"),
+            }
+        )
+    else:
+        state = "witnessed" if found.witnessed else "[bold red]unwitnessed[/bold red]"
+        output.print(f"checkpoint of {found.checkpoint.size} entries: {state}")
+        for item in submissions:
+            output.print(f"  {item['witness']}: {item['outcome']} ({item['detail']})", markup=False)
+    if found.alarms or (wanted and not found.witnessed):
+        raise typer.Exit(BAD)
 
 
 def export_command(
@@ -33,7 +66,7 @@ def export_command(
     """Write the log as static files (C2SP tlog-tiles) for any web server; an earlier export is continued."""
     with open_installation(read_settings(home)) as installation:
         public, store = installation.public, installation.store
-        note = store.latest_checkpoint()
+        note = find_published_note(installation)
         written = export_tiles(store, folder, note, origin=public.origin, vkey=public.vkey)
         size = ledger.open_checkpoint(note, public.origin, public.vkey).size
     if as_json:

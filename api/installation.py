@@ -8,9 +8,20 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ledger import Draft, Place, Store, build_key_added, format_vkey, sign_envelope, upgrade
+from ledger.attestation import Attestations
+from ledger.errors import FormatError, WeakKeyError
+from ledger.policy import UNWITNESSED, Policy, parse_policy
 
 from .errors import LedgerFolderError
-from .keyring import Keyring, PublicKeys, make_keys, open_keyring, read_public_keys, write_public_keys
+from .keyring import (
+    Keyring,
+    PublicKeys,
+    make_keys,
+    name_mldsa_key,
+    open_keyring,
+    read_public_keys,
+    write_public_keys,
+)
 from .registry import Registry
 from .settings import Settings
 
@@ -19,13 +30,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Installation:
-    """Settings, keys, ledger and registry of one ledger folder."""
+    """Settings, keys, ledger and registry of one ledger folder; what others attest, and who is asked to."""
 
     settings: Settings
     public: PublicKeys
     keyring: Keyring
     store: Store
     registry: Registry
+    attestations: Attestations
+    policy: Policy
 
     def __enter__(self) -> "Installation":
         return self
@@ -39,6 +52,7 @@ class Installation:
         """Close the database connections."""
         self.store.close()
         self.registry.close()
+        self.attestations.close()
 
 
 def now() -> str:
@@ -94,6 +108,7 @@ def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
         vkey=format_vkey(origin, ring.log_signing_key.public_key),
         issuers=(issuer.public_key,),
         reports=(ring.report_signing_key.public_key,),
+        mldsa_vkey=name_mldsa_key(origin, ring.log_mldsa_signing_key) if ring.log_mldsa_signing_key else None,
     )
     try:
         write_public_keys(settings, public)
@@ -134,6 +149,7 @@ def open_installation(settings: Settings) -> Installation:
     check_layout(settings)
     public = read_public_keys(settings)
     keyring = open_keyring(settings)
+    policy = read_witness_policy(settings)
     store = Store(settings.database_url)
     # The database is not trusted: the key it names must be the one this installation knows.
     if (store.origin, store.vkey) != (public.origin, public.vkey):
@@ -141,4 +157,23 @@ def open_installation(settings: Settings) -> Installation:
         raise LedgerFolderError(
             f"{settings.database}: expected the log {public.vkey}, the database names {store.vkey}"
         )
-    return Installation(settings, public, keyring, store, Registry(settings.database_url))
+    url = settings.database_url
+    return Installation(settings, public, keyring, store, Registry(url), Attestations(url), policy)
+
+
+def read_witness_policy(settings: Settings) -> Policy:
+    """Read the policy of witnesses; without the file there are none.
+
+    Raises
+    ------
+    LedgerFolderError
+        The file cannot be read or is not a policy.
+    """
+    try:
+        return parse_policy(settings.witness_policy.read_bytes())
+    except FileNotFoundError:
+        return UNWITNESSED
+    except OSError as error:
+        raise LedgerFolderError(f"{settings.witness_policy}: cannot be read: {error.strerror}") from error
+    except (FormatError, WeakKeyError) as error:
+        raise LedgerFolderError(f"{settings.witness_policy}: {error}") from error

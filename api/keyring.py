@@ -2,6 +2,7 @@
 
     keys/
     |- log.pem              signs checkpoints, nothing else
+    |- log-mldsa44.key      32 secret bytes: signs published checkpoints as well, after quantum computers
     |- issuer-0001.pem      signs statements; the one with the highest number signs, the others are history
     |- report.pem           signs verification reports
     |- watermark-0001.key   32 secret bytes for each epoch: one embeds, all of them detect (`api.epochs`)
@@ -23,24 +24,32 @@ from pathlib import Path
 from typing import Any
 
 from ledger import PublicKey, SigningKey
+from ledger.cosignature import Cosigner
 from ledger.keyfile import load_secret, load_signing_key, save_secret, save_signing_key
+from ledger.mldsa import MldsaSigningKey
 
 from .epochs import Epoch, add_epoch, list_epochs, make_watermark_key
 from .errors import LedgerFolderError
 from .settings import Settings
 
 TOKEN_BYTES = 32
+MLDSA_NAME = "log-mldsa44.key"
 _ISSUER_NAME = re.compile(r"issuer-([0-9]{4})\.pem")
 
 
 @dataclass(frozen=True)
 class PublicKeys:
-    """What is trusted: the log's origin and verifier key, and the keys of statements and reports."""
+    """What is trusted: the log's origin and verifier keys, and the keys of statements and reports.
+
+    `mldsa_vkey` is the log's second key, which signs published checkpoints; None in a ledger made before
+    there was one.
+    """
 
     origin: str
     vkey: str
     issuers: tuple[PublicKey, ...]
     reports: tuple[PublicKey, ...]
+    mldsa_vkey: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Keyring:
     issuer_signing_key: SigningKey
     report_signing_key: SigningKey
     epochs: tuple[Epoch, ...]
+    log_mldsa_signing_key: MldsaSigningKey | None = None
 
     @property
     def watermark_key(self) -> bytes:
@@ -95,8 +105,10 @@ def make_keys(settings: Settings, *, created: str) -> tuple[Keyring, str]:
             f"{settings.keys}: cannot make the folder of keys: {error.strerror}"
         ) from error
     epoch = add_epoch(settings.keys, make_watermark_key(), created=created)
-    ring = Keyring(SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (epoch,))
+    mldsa = MldsaSigningKey.generate()
+    ring = Keyring(SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (epoch,), mldsa)
     save_signing_key(settings.keys / "log.pem", ring.log_signing_key)
+    save_secret(settings.keys / MLDSA_NAME, mldsa.seed)
     save_signing_key(settings.keys / "issuer-0001.pem", ring.issuer_signing_key)
     save_signing_key(settings.keys / "report.pem", ring.report_signing_key)
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -128,7 +140,18 @@ def open_keyring(settings: Settings) -> Keyring:
         load_signing_key(issuers[0]),
         load_signing_key(settings.keys / "report.pem"),
         epochs,
+        _load_mldsa(settings.keys / MLDSA_NAME),
     )
+
+
+def _load_mldsa(path: Path) -> MldsaSigningKey | None:
+    """Return the log's second key, or None where an older version of this program made the keys."""
+    return MldsaSigningKey(load_secret(path)) if path.exists() else None
+
+
+def name_mldsa_key(origin: str, signing_key: MldsaSigningKey) -> str:
+    """Return the verifier key of the log's second key: the log is its own cosigner."""
+    return Cosigner(origin, signing_key.public_key).vkey
 
 
 def check_private(folder: Path) -> None:
@@ -171,6 +194,7 @@ def format_public_keys(public: PublicKeys) -> dict[str, Any]:
     return {
         "origin": public.origin,
         "log_vkey": public.vkey,
+        "log_mldsa_vkey": public.mldsa_vkey,
         "issuers": [{"key_id": key.key_id, "jwk": key.jwk()} for key in public.issuers],
         "reports": [{"key_id": key.key_id, "jwk": key.jwk()} for key in public.reports],
     }
@@ -189,6 +213,7 @@ def read_public_keys(settings: Settings) -> PublicKeys:
         return PublicKeys(
             origin=str(document["origin"]),
             vkey=str(document["log_vkey"]),
+            mldsa_vkey=document.get("log_mldsa_vkey"),
             issuers=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["issuers"]),
             reports=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["reports"]),
         )

@@ -8,11 +8,13 @@
 | PROVENOTE_MAX_UPLOAD_MB | largest audio file taken, in MiB | 2048 |
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
+| PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
 
 The folder:
 
     provenote-ledger/
     |- provenote.json      format and origin of the ledger
+    |- witness-policy.txt   whom to ask for cosignatures, and the quorum (C2SP tlog-policy); optional
     |- public-keys.json    what others need to check our work: log key, issuers, report key
     |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
     |- keys/               0700; every file in it 0600
@@ -40,6 +42,7 @@ class Settings:
     keys: Path
     limits: Limits = DEFAULT_LIMITS
     verifications: int = 2
+    publish_interval_s: int = 10
     queued_jobs: int = 100
     api_token: str | None = field(default=None, repr=False)
 
@@ -67,6 +70,11 @@ class Settings:
     def public_keys(self) -> Path:
         """File of public keys."""
         return self.home / "public-keys.json"
+
+    @property
+    def witness_policy(self) -> Path:
+        """File of witnesses and their quorum; it need not be there."""
+        return self.home / "witness-policy.txt"
 
     @property
     def description(self) -> Path:
@@ -99,6 +107,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
             max_seconds=_read_number(environment, "PROVENOTE_MAX_SECONDS", DEFAULT_LIMITS.max_seconds),
         ),
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
+        publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         api_token=token,
     )
 

@@ -14,6 +14,7 @@ from ..errors import TooLargeError
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
+from ..publishing import Publisher
 from ..settings import Settings
 from . import issue_routes, log_routes, tile_routes, track_routes
 from .context import Context
@@ -45,15 +46,19 @@ def create_app(settings: Settings) -> FastAPI:
             remove_stale_uploads(settings)
             jobs = Jobs(installation)
             jobs.start()
+            publisher = Publisher(installation)
+            publisher.start()
             app.state.context = Context(
                 installation=installation,
                 jobs=jobs,
                 token_hash=load_token_hash(settings),
                 places=threading.BoundedSemaphore(settings.verifications),
+                publisher=publisher,
             )
             try:
                 yield
             finally:
+                publisher.close()
                 jobs.close()
 
     app = FastAPI(

@@ -15,6 +15,7 @@ from ..errors import OverloadError, TokenError
 from ..installation import Installation
 from ..jobs import Jobs
 from ..keyring import hash_token
+from ..publishing import Publisher
 
 VERIFICATION_WAIT_S = 30.0
 """How long a verification waits for a place before it is told to come back."""
@@ -29,6 +30,7 @@ class Context:
     jobs: Jobs
     token_hash: bytes = field(repr=False)
     places: threading.BoundedSemaphore
+    publisher: Publisher
     engine: EngineSlot = field(default_factory=EngineSlot)
 
     @contextlib.contextmanager

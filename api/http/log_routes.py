@@ -105,8 +105,12 @@ def get_keys(context: UsedContext) -> Keys:
 @router.get("/health", tags=["service"], summary="Whether the service works", responses=declare_problems(503))
 def get_health(context: UsedContext) -> Health:
     """Read the ledger's state; an error here means that nothing else works either."""
+    published = context.publisher.latest
     return Health(
         status="ok",
         version=importlib.metadata.version("provenote"),
         ledger_size=context.installation.store.state().size,
+        published_size=published.checkpoint.size if published else None,
+        witnessed=published.witnessed if published else False,
+        alarms=[item.witness.name for item in published.alarms] if published else [],
     )

@@ -177,6 +177,9 @@ class Keys(Wire):
 
     origin: str
     log_vkey: Annotated[str, Field(description="C2SP signed-note verifier key of the log.")]
+    log_mldsa_vkey: Annotated[
+        str | None, Field(description="The log's ML-DSA-44 key, which signs published checkpoints too.")
+    ]
     issuers: list[KeyInfo]
     reports: list[KeyInfo]
 
@@ -187,6 +190,13 @@ class Health(Wire):
     status: Literal["ok"]
     version: Annotated[str, Field(examples=["0.1.0"])]
     ledger_size: Annotated[int, Field(examples=[3])]
+    published_size: Annotated[
+        int | None, Field(description="Size of the published checkpoint, if any.", examples=[3])
+    ]
+    witnessed: Annotated[bool, Field(description="Witnesses cosigned it, as many as the policy asks for.")]
+    alarms: Annotated[
+        list[str], Field(description="Witnesses that know another or a longer history of this log.")
+    ]
 
 
 class ReasonItem(Wire):

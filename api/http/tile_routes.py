@@ -12,6 +12,7 @@ from ledger.errors import FormatError
 from ledger.tiles import ENTRIES, parse_path, read_tile
 
 from ..errors import MissingError
+from ..publishing import find_published_note
 from .context import UsedContext
 from .problems import declare_problems
 
@@ -32,8 +33,8 @@ BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "b
     },
 )
 def get_published_checkpoint(context: UsedContext) -> Response:
-    """Return the tree head that readers of tiles start from."""
-    note = context.installation.store.latest_checkpoint()
+    """Return the tree head that readers of tiles start from, with the cosignatures of its witnesses."""
+    note = find_published_note(context.installation)
     return Response(note, media_type="text/plain; charset=utf-8", headers={"cache-control": MUTABLE})
 
 

@@ -1,0 +1,126 @@
+"""Publishing checkpoints to the configured witnesses: once by command, or every few seconds in the service.
+
+The policy is `witness-policy.txt` in the ledger folder (C2SP tlog-policy): witnesses with a URL are asked.
+Without the file the log has no witnesses; publishing then means the signature of its second key alone. A
+witness that does not answer is asked again at the next round; nothing else waits for it.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+
+import ledger
+from ledger.errors import SourceUnreachableError
+from ledger.note import MAX_NOTE_BYTES
+from ledger.publication import Publication, publish, read_publication
+from ledger.witness import Post
+
+from .installation import Installation
+
+CONNECT_TIMEOUT_S = 3.0
+TIMEOUT_S = 10.0
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def web_post(*, transport: httpx.BaseTransport | None = None) -> Iterator[Post]:
+    """Give a way to post over HTTP that keeps its connections and bounds what it reads."""
+    timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    headers = {"content-type": "text/plain; charset=utf-8"}
+
+    def post(url: str, body: bytes) -> tuple[int, bytes]:
+        try:
+            with client.stream("POST", url, content=body, headers=headers) as answer:
+                content = bytearray()
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_NOTE_BYTES:
+                        raise SourceUnreachableError(f"{url}: expected at most {MAX_NOTE_BYTES} bytes")
+                return answer.status_code, bytes(content)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise SourceUnreachableError(f"{url}: {error or type(error).__name__}") from error
+
+    with httpx.Client(timeout=timeout, transport=transport) as client:
+        yield post
+
+
+def publish_once(
+    installation: Installation, post: Post, *, sizes: dict[str, int] | None = None
+) -> Publication:
+    """Publish the newest checkpoint.
+
+    Parameters
+    ----------
+    installation
+        The ledger folder.
+    post
+        How witnesses are reached.
+    sizes
+        Where each witness is believed to stand; brought up to date.
+
+    Raises
+    ------
+    ledger.LedgerError
+        The log's own checkpoint does not hold, or the database cannot be used.
+    """
+    found = publish(
+        installation.store,
+        installation.attestations,
+        installation.policy,
+        post,
+        now_s=int(time.time()),
+        mldsa_signing_key=installation.keyring.log_mldsa_signing_key,
+        sizes=sizes,
+    )
+    for item in found.submissions:
+        if sizes is not None and item.size is not None:
+            sizes[item.witness.name] = item.size
+        level = logging.ERROR if item in found.alarms else logging.WARNING
+        if item.signature is None:
+            logger.log(level, "witness %s: %s: %s", item.witness.name, item.outcome.value, item.detail)
+    return found
+
+
+def find_published_note(installation: Installation) -> bytes:
+    """Return the published checkpoint with all its signature lines; the newest where none was published."""
+    found = read_publication(installation.store, installation.attestations, installation.policy)
+    return installation.store.latest_checkpoint() if found is None else found.note
+
+
+class Publisher:
+    """A thread that publishes whenever the log has grown, or a witness has not cosigned yet."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._latest: Publication | None = None
+
+    @property
+    def latest(self) -> Publication | None:
+        """The outcome of the last round, or None before the first."""
+        return self._latest
+
+    def start(self) -> None:
+        """Begin with a first round at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the round under way."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        sizes: dict[str, int] = {}
+        with web_post() as post:
+            while True:
+                try:
+                    self._latest = publish_once(self._installation, post, sizes=sizes)
+                except ledger.LedgerError:
+                    logger.exception("the checkpoint could not be published; trying again")
+                if self._stopping.wait(self._installation.settings.publish_interval_s):
+                    return
