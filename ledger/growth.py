@@ -86,7 +86,7 @@ def grow_tree(old_size: int, frontier: Sequence[bytes], leaves: Sequence[bytes])
     }
     hashes = list(leaves)
     position = old_size
-    levels = []
+    levels: list[Level] = []
     while True:
         if position & 1:  # then the node to the left is a full subtree of the old tree's edge
             position -= 1
