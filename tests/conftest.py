@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,13 @@ def write_audio(path: Path, audio: Audio, sample_rate: int = SAMPLE_RATE, **opti
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test whose system tool is missing; in CI that is an error, since CI installs them."""
+    """Skip a test whose system tool or outside package is missing; an error in CI, which installs them."""
+    for marker in item.iter_markers("package"):
+        (package,) = marker.args
+        if find_spec(package) is None:
+            if os.environ.get("CI"):
+                pytest.fail(f"needs the package {package}, which `make setup` installs")
+            pytest.skip(f"needs the package {package}")
     for marker in item.iter_markers("tool"):
         (tool,) = marker.args
         if shutil.which(tool) is None:
