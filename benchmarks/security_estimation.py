@@ -58,6 +58,8 @@ SECONDS = {True: 12.0, False: 30.0}
 VICTIMS = {True: 1, False: 8}
 SAME_PAYLOAD_FILES = {True: 5, False: 10}
 CLIP_S = 15.0
+# Length of a track whose own blocks are folded.
+OWN_S = {True: 60.0, False: 120.0}
 LIMITS_DB = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5)
 # What a forger writes with: the strength and target of the published embedder.
 FORGING_LIMIT_DB, FORGING_TARGET = 1.0, 1.5
@@ -157,36 +159,60 @@ def estimate_all(
     return learned, rows, {"single_file_similarity": round(single, 4), "strength": round(float(strength), 4)}
 
 
-def remove(
-    material: Material, key: bytes, grid: Grid, hosts: Sequence[Host], pattern: Plane, label: str
+def wipe(
+    host: Host, marked: Audio, mark_of: tuple[bytes, bytes], pattern: Plane, grid: Grid
 ) -> dict[str, Any]:
-    """Subtract a pattern from marked tracks, as much as it takes; say what it cost."""
-    found: list[bool] = []
-    gains: list[float | None] = []
-    grades, plain, present = [], [], []
+    """Subtract a pattern from a marked track, as much as it takes; `mark_of` is its key and payload."""
+    key, payload = mark_of
+    placed = lay_over(pattern, fold_cells(read_cells(marked, grid), grid))
+
+    def attack(limit_db: float) -> Audio:
+        return push_cells(marked, -placed, grid, limit_db=limit_db, target=WIPE_TARGET)
+
+    limit_db = find_least(LIMITS_DB, lambda db: not read(attack(db), key).detected)
+    attacked = attack(limit_db or LIMITS_DB[-1])
+    return {
+        "removed": limit_db is not None,
+        "gain_db": limit_db,
+        "before": grade(host.audio, marked),
+        "after": grade(host.audio, attacked),
+        "present": is_present(attacked, key, payload).present,
+    }
+
+
+def sum_up(attacker: str, seconds: float, trials: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make a row of the table of removals."""
+    return {
+        "attacker": attacker,
+        "clip s": seconds,
+        "removed": count([row["removed"] for row in trials]),
+        "gain dB": mean([row["gain_db"] for row in trials]),
+        "ODG before": mean([row["before"] for row in trials]),
+        "ODG after": mean([row["after"] for row in trials]),
+        "candidate test finds": count([row["present"] for row in trials]),
+    }
+
+
+def remove(
+    material: Material, key: bytes, grid: Grid, hosts: Sequence[Host], pattern: Plane, attacker: str
+) -> dict[str, Any]:
+    """Subtract a pattern learnt elsewhere from tracks of the same key."""
+    trials = []
     for host in hosts:
         payload = material.derive(f"victim {host.name}", 8)
+        trials.append(wipe(host, mark(host.audio, key, payload), (key, payload), pattern, grid))
+    return sum_up(attacker, CLIP_S, trials)
+
+
+def remove_own(material: Material, key: bytes, grid: Grid) -> dict[str, Any]:
+    """Subtract from a track what its own blocks show when they are folded: no other file is needed."""
+    trials, seconds = [], OWN_S[material.short]
+    for host in material.hosts(VICTIMS[material.short], seconds):
+        payload = material.derive(f"own {host.name}", 8)
         marked = mark(host.audio, key, payload)
-        placed = lay_over(pattern, fold_cells(read_cells(marked, grid), grid))
-        plain.append(grade(host.audio, marked))
-
-        def attack(limit_db: float, marked: Audio = marked, placed: Plane = placed) -> Audio:
-            return push_cells(marked, -placed, grid, limit_db=limit_db, target=WIPE_TARGET)
-
-        limit_db = find_least(LIMITS_DB, lambda limit_db: not read(attack(limit_db), key).detected)
-        attacked = attack(limit_db or LIMITS_DB[-1])
-        found.append(limit_db is not None)
-        gains.append(limit_db)
-        grades.append(grade(host.audio, attacked))
-        present.append(is_present(attacked, key, payload).present)
-    return {
-        "attacker": label,
-        "removed": count(found),
-        "gain dB": mean(gains),
-        "ODG before": mean(plain),
-        "ODG after": mean(grades),
-        "candidate test finds": count(present),
-    }
+        own = to_pattern(fold_cells(read_cells(marked, grid), grid))
+        trials.append(wipe(host, marked, (key, payload), own, grid))
+    return sum_up("the track itself, folded", seconds, trials)
 
 
 def forge(
@@ -226,6 +252,7 @@ def measure(material: Material) -> Finding:
         removals.append(remove(material, key, grid, hosts, pattern, label))
         replayed = [material.derive("learning payload 0", 8)]
         forgeries.append(forge(key, grid, hosts, pattern, label, replayed))
+    removals.append(remove_own(material, key, grid))
     return Finding(
         theory=THEORY,
         tables={
