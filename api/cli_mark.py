@@ -4,7 +4,6 @@ For measuring, and for other people's pipelines. A key file holds 64 hex digits 
 (`provenote keys new watermark --file FILE`), or 32 raw bytes.
 """
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +11,15 @@ import typer
 
 import watermark
 
-from .audiofile import AudioWriter
+from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
 from .decoding import DEFAULT_LIMITS, open_recording
 from .epochs import WATERMARK_KEY_BYTES
-from .errors import LedgerFolderError, RefusedError
-from .marking import MARK_BYTES, embed_blocks, examine
+from .errors import LedgerFolderError, MarkedError, RefusedError
+from .margin import document_margin
+from .markedfile import embed_file
+from .marking import MARK_BYTES, Progress, examine
 
 app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)
 KeyOption = Annotated[
@@ -34,51 +35,66 @@ def embed_command(
     key_file: KeyOption,
     payload: Annotated[str, typer.Option(help="16 hex digits.")],
     bits: Annotated[int, typer.Option(help="16 or 24; default: 16 for 16-bit sources, else 24.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the destination if it exists.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the destination if it exists; nothing else.")
+    ] = False,
+    over_mark: Annotated[
+        bool,
+        typer.Option("--over-mark", help="Do not look for a mark of this key first, and mark over it."),
+    ] = False,
+    margin: MarginOption = True,
+    require_margin: RequireMarginOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a marked copy of an audio file; nothing is registered."""
+    """Write a marked copy of an audio file; nothing is registered.
+
+    Refused when the audio carries a mark of this key already; marks of other keys cannot be seen.
+    """
     mark = _parse_payload(payload)
     container = destination.suffix.lower().removeprefix(".")
     if container not in ("flac", "wav"):
         raise typer.BadParameter(f"expected a name ending in .flac or .wav, got {destination.name!r}")
     if bits not in (0, 16, 24):
         raise typer.BadParameter(f"expected 16 or 24, got {bits}", param_hint="--bits")
+    policy = choose_policy(predicted=margin, required=require_margin)
     if destination.exists() and destination.stat().st_size > 0 and not force:
         raise RefusedError(f"{destination}: exists; --force replaces it")
-    # Written beside the destination and renamed: a failure leaves no half of a file, and the old one whole.
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.part")
-    with open_recording(source, DEFAULT_LIMITS) as recording, show_progress(quiet=as_json) as progress:
-        shape = recording.format
-        depth = bits or (16 if shape.subtype == "PCM_16" else 24)
-        marked = embed_blocks(
-            recording.blocks(),
-            sample_rate=shape.sample_rate,
-            channels=shape.channels,
-            watermark_key=read_watermark_key(key_file),
-            payload=mark,
+    key = read_watermark_key(key_file)
+    with show_progress(quiet=as_json) as progress:
+        if not over_mark:
+            _check_unmarked(source, key, progress)
+        written = embed_file(
+            source, destination, watermark_key=key, payload=mark, bits=bits, policy=policy, progress=progress
         )
-        with AudioWriter(
-            temporary, container=container, sample_rate=shape.sample_rate, channels=shape.channels, bits=depth
-        ) as writer:
-            for block in marked:
-                writer.push(block)
-                progress("mark", min(1.0, writer.samples / max(1, shape.claimed_samples)))
-        temporary.replace(destination)
-    if recording.damage:
-        errors.print(f"warning: {source.name} is damaged: {recording.damage}")
+    if written.damage:
+        errors.print(f"warning: {source.name} is damaged: {written.damage}")
     if as_json:
         print_json(
             {
                 "file": str(destination),
                 "payload": mark.hex(),
                 "profile": watermark.PROFILE.name,
-                "samples": writer.samples,
-                "clipped_samples": writer.clipped,
+                "samples": written.samples,
+                "clipped_samples": written.clipped,
+                "margin": document_margin(written.margin),
             }
         )
+        print_warning(written.margin)
     else:
-        output.print(f"[green]✓[/green] {destination}: {writer.samples / shape.sample_rate:.1f} s marked")
+        output.print(f"[green]✓[/green] {destination}: {written.seconds:.1f} s marked")
+        print_margin(written.margin)
+
+
+def _check_unmarked(source: Path, watermark_key: bytes, progress: Progress) -> None:
+    found = examine(
+        source, limits=DEFAULT_LIMITS, watermark_keys=(watermark_key,), stage="examine", progress=progress
+    ).detection
+    if found.detected and found.payload is not None:
+        raise MarkedError(
+            f"{source.name} carries mark {found.payload.hex()} of this key already; "
+            "--over-mark marks it once more, and then both are read worse",
+            found.payload.hex(),
+        )
 
 
 @app.command("detect")

@@ -12,12 +12,14 @@ from rich.table import Table
 
 import generator
 
+from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
 from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
+from .margin import document_margin
 from .outcomes import BAD
 from .release import recover
 from .report import Report
@@ -72,6 +74,8 @@ def generate_command(
     container: ContainerOption = "flac",
     bits: BitsOption = 24,
     output_folder: OutputOption = None,
+    margin: MarginOption = True,
+    require_margin: RequireMarginOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,10 +88,11 @@ def generate_command(
         parameters=_parse_parameters(parameter or []),
     )
     encoding = parse_encoding(container, bits)
+    policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
         engine = load_engine()
-        issued = issue(installation, engine, request, encoding=encoding, progress=progress)
+        issued = issue(installation, engine, request, encoding=encoding, margin=policy, progress=progress)
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
 
 
@@ -99,14 +104,21 @@ def stamp_command(
     container: ContainerOption = "flac",
     bits: BitsOption = 24,
     output_folder: OutputOption = None,
+    margin: MarginOption = True,
+    require_margin: RequireMarginOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Mark, sign and log a recording; the file itself is not changed."""
+    """Mark, sign and log a recording; the file itself is not changed.
+
+    Refused when the recording is registered or carries a mark of ours; marks under keys that are not in this
+    ledger cannot be seen.
+    """
     encoding = parse_encoding(container, bits)
+    policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
-        issued = stamp(installation, file, title=title, encoding=encoding, progress=progress)
+        issued = stamp(installation, file, title=title, encoding=encoding, margin=policy, progress=progress)
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
 
 
@@ -221,7 +233,9 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
             "leaf_hash": issued.leaf_hash.hex(),
             "seconds": issued.seconds,
             "clipped_samples": issued.clipped,
+            "margin": document_margin(issued.margin),
         }
+        print_warning(issued.margin)
         print_json(document if seed is None else {**document, "seed": seed})
         return
     output.print(
@@ -232,6 +246,7 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
     if issued.clipped:
         output.print(f"  {issued.clipped} samples beyond full scale were clipped", markup=False)
     output.print(f"  {copied or issued.folder}: {', '.join(files)}", markup=False)
+    print_margin(issued.margin)
 
 
 def _copy_out(issued: Issued, folder: Path | None) -> Path | None:

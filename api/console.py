@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from .marking import Progress as ProgressCallback
-from .outcomes import PROBLEM_BASE, classify, describe
+from .outcomes import PROBLEM_BASE, classify, describe, list_facts
 
 output = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -34,6 +34,7 @@ def print_error(error: BaseException, *, as_json: bool) -> int:
                 "title": outcome.title,
                 "detail": describe(error),
                 "exit_code": outcome.exit_code,
+                **list_facts(error),
             }
         )
     return outcome.exit_code

@@ -8,7 +8,9 @@
     |  |- AudioRefusedError     the bytes are not audio that is taken: `code` says why
     |  |- TooLargeError     more bytes than are taken
     |  |- RegisteredError  the same audio is registered: `track_id` names it, if it is known
+    |  |- MarkedError           the audio carries a mark of this key: `mark_id` is its payload
     |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
+    |  |- WeakMarkError         the mark would not survive an ordinary MP3, and that was asked for
     |  |- MissingError         no such track, job, entry or file
     |  |- ConflictError         the job or track is in a state that does not allow it
     |  `- TokenError     no API token, or a wrong one
@@ -55,15 +57,39 @@ class TooLargeError(RefusedError):
 
 
 class RegisteredError(RefusedError):
-    """The same audio is registered; `track_id` names the track, or is None when only the mark is known."""
+    """The same audio is registered; `track_id` names the track, or is None when only the mark is known.
 
-    def __init__(self, message: str, track_id: str | None) -> None:
+    `mark_id` is the payload of the mark that was read in it (16 hex digits), None when none was looked for.
+    """
+
+    def __init__(self, message: str, track_id: str | None, mark_id: str | None = None) -> None:
         super().__init__(message)
         self.track_id = track_id
+        self.mark_id = mark_id
+
+
+class MarkedError(RefusedError):
+    """The audio carries a mark of this key; `mark_id` is its payload, 16 hex digits."""
+
+    def __init__(self, message: str, mark_id: str) -> None:
+        super().__init__(message)
+        self.mark_id = mark_id
 
 
 class UnreadableMarkError(RefusedError):
-    """The mark cannot be read back from the stamped audio, so it was not registered."""
+    """The mark cannot be read back from the stamped audio; `reasons` are codes of `api.carrier`."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.reasons = reasons
+
+
+class WeakMarkError(RefusedError):
+    """The mark has too little margin, and enough was asked for; `reasons` are codes of `api.carrier`."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.reasons = reasons
 
 
 class MissingError(RefusedError):

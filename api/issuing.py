@@ -1,33 +1,38 @@
 """The issue flow: how a track comes to be marked, signed and logged.
 
     generate: prompt -> generator -> audio ----.
-    stamp:    file -> bounded decode -> audio --+-> embed -> file -> read back -> statement -> ledger ->
-    release
+    stamp:    file -> bounded decode -> audio --+-> embed -> file -> read back -> margin -> statement ->
+    ledger -> release
 
 Nothing leaves before its entry is durable: the order of writes, and what a crash leaves, is in `api.release`.
 No function hands out unmarked audio. The mark is read back from the very file that is released: what cannot
-be read is refused.
+be read is refused. How much it has in hand is predicted where that is asked for (`api.margin`).
 """
 
 import base64
-import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import generator
 import ledger
-import watermark
 from ledger.errors import OutcomeUnknownError
 
 from .audiofile import AudioWriter, sync_file
+from .carrier import describe, explain
 from .decoding import open_recording
-from .epochs import name_watermark_key
-from .errors import AudioRefusedError, RegisteredError, StoppedError, UnreadableMarkError, WriteError
-from .installation import Installation, now
+from .errors import (
+    AudioRefusedError,
+    RegisteredError,
+    StoppedError,
+    UnreadableMarkError,
+    WeakMarkError,
+    WriteError,
+)
+from .installation import Installation
 from .keyring import detection_keys
+from .margin import Margin, MarginPolicy, predict
 from .marking import (
     MARK_BYTES,
     Block,
@@ -38,15 +43,18 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
-from .openings import list_openings
-from .registry import PENDING, MarkRow, TrackRow
+from .recognition import check_unknown, check_unknown_file
+from .record import build_rows, list_subjects, state_facts
+from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset, write_synced
 from .source import Encoding, Source, describe_generated
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A released track: its id, its folder, the audio file in it, and its place in the ledger."""
+    """A released track: its id, its folder, the audio file in it, its place in the ledger, and the margin of
+    its mark where that was predicted.
+    """
 
     track_id: str
     folder: Path
@@ -55,6 +63,7 @@ class Issued:
     leaf_hash: bytes
     seconds: float
     clipped: int
+    margin: Margin | None = None
 
 
 def make_track_id() -> str:
@@ -68,6 +77,7 @@ def issue(
     request: generator.Request,
     *,
     encoding: Encoding = Encoding(),
+    margin: MarginPolicy = MarginPolicy.OFF,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -80,7 +90,7 @@ def issue(
         The request cannot be served, or was cancelled.
     RegisteredError
         The same request with the same seed gave these very samples before.
-    UnreadableMarkError, StoppedError, WriteError, ledger.LedgerError
+    UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError
         Nothing was registered (but see `ledger.errors.OutcomeUnknownError`: then the next start decides).
     """
     result = engine.generate(request, progress=progress, cancelled=cancelled)
@@ -88,6 +98,7 @@ def issue(
         installation,
         describe_generated(request, result),
         encoding=encoding,
+        margin=margin,
         track_id=track_id or make_track_id(),
         progress=progress,
         cancelled=cancelled,
@@ -100,11 +111,14 @@ def stamp(
     *,
     title: str | None = None,
     encoding: Encoding = Encoding(),
+    margin: MarginPolicy = MarginPolicy.OFF,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> Issued:
     """Mark and register a recording that exists as a file; the file itself is not changed.
+
+    What is registered or carries a mark of any of our keys is refused (`api.recognition`).
 
     Raises
     ------
@@ -112,9 +126,10 @@ def stamp(
         Not audio, damaged, or outside the limits.
     RegisteredError
         The recording is registered, or carries a mark of ours.
-    UnreadableMarkError, StoppedError, WriteError, ledger.LedgerError, OSError
+    UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError, OSError
         Nothing was registered.
     """
+    check_unknown_file(installation, path)
     found = examine(
         path,
         limits=installation.settings.limits,
@@ -125,7 +140,7 @@ def stamp(
     )
     if found.damage:
         raise AudioRefusedError("damaged", f"{path.name} is damaged: {found.damage}")
-    _refuse_registered(installation, found.pcm_sha256, found.detection)
+    check_unknown(installation, found)
 
     def blocks() -> Iterator[Block]:
         with open_recording(path, installation.settings.limits) as recording:
@@ -147,6 +162,7 @@ def stamp(
         installation,
         source,
         encoding=encoding,
+        margin=margin,
         track_id=track_id or make_track_id(),
         progress=progress,
         cancelled=cancelled,
@@ -158,6 +174,7 @@ def register(
     source: Source,
     *,
     encoding: Encoding,
+    margin: MarginPolicy = MarginPolicy.OFF,
     track_id: str,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -171,13 +188,22 @@ def register(
         try:
             writer = _write_marked(installation, source, encoding, folder, mark_id, progress, cancelled)
             file_sha256 = _read_back(installation, writer, mark_id, progress, cancelled)
+            predicted = _predict(installation, writer, mark_id, margin, progress, cancelled)
             for name, content in source.files.items():
                 write_synced(folder / name, content)
             sync_file(folder)
             progress("log", 0.0)
-            track, mark = _build_rows(installation, source, encoding, writer, track_id, mark_id, file_sha256)
+            track, mark = build_rows(
+                source,
+                encoding,
+                writer,
+                track_id=track_id,
+                mark_id=mark_id,
+                file_sha256=file_sha256,
+                watermark_key=installation.keyring.watermark_key,
+            )
             installation.registry.add_pending(track, mark)
-            receipt = _append(installation, source, encoding, track, mark)
+            receipt = _append(installation, source, encoding, track, mark, predicted)
         except OutcomeUnknownError:
             raise  # the entry may be there: the next `recover` looks it up
         except BaseException:
@@ -193,18 +219,8 @@ def register(
         leaf_hash=receipt.leaf_hash,
         seconds=track.samples / track.sample_rate,
         clipped=writer.clipped,
+        margin=predicted,
     )
-
-
-def _refuse_registered(installation: Installation, pcm_sha256: str, detection: watermark.Detection) -> None:
-    for _, asset in installation.store.find_subject(pcm_sha256):
-        track_id = asset.removeprefix("track:")
-        raise RegisteredError(f"the same recording is registered as track {track_id}", track_id)
-    if detection.detected and detection.payload is not None:
-        row = installation.registry.find_mark(detection.payload.hex())
-        if row is None:
-            raise RegisteredError("the recording carries a mark of this key that names no known track", None)
-        raise RegisteredError(f"the recording carries the mark of track {row.track_id}", row.track_id)
 
 
 def _write_marked(
@@ -261,78 +277,46 @@ def _read_back(
             f"{writer.path.name}: the samples read back are not those written: is the disk full?"
         )
     if found.detection.payload != mark_id:
+        reasons = explain(writer.path)
         raise UnreadableMarkError(
-            f"the mark cannot be read back from {found.seconds:.1f} s of this audio: "
-            "it is too short, too quiet, too empty or too heavily clipped to carry one"
+            f"the mark cannot be read back from {found.seconds:.1f} s of this audio: {describe(reasons)}",
+            reasons,
         )
     return found.file_sha256
 
 
-def _build_rows(
+def _predict(
     installation: Installation,
-    source: Source,
-    encoding: Encoding,
     writer: AudioWriter,
-    track_id: str,
     mark_id: bytes,
-    file_sha256: str,
-) -> tuple[TrackRow, MarkRow]:
-    track = TrackRow(
-        track_id=track_id,
-        state=PENDING,
-        origin=source.event.rsplit("/", 2)[-2],
-        title=source.title[:200],
-        created=now(),
-        audio_name=writer.path.name,
-        container=encoding.container,
-        sample_rate=source.sample_rate,
-        channels=source.channels,
-        samples=source.samples,
-        file_sha256=file_sha256,
-        pcm_sha256=writer.pcm_sha256,
-        source_pcm_sha256=source.pcm_sha256,
-        prompt=source.prompt,
-        prompt_salt=None if source.prompt is None else secrets.token_bytes(32),
-        understood=None if source.understood is None else json.dumps(dict(source.understood)),
+    policy: MarginPolicy,
+    progress: Progress,
+    cancelled: CancelCheck,
+) -> Margin | None:
+    if policy is MarginPolicy.OFF:
+        return None
+    found = predict(
+        writer.path,
+        watermark_key=installation.keyring.watermark_key,
+        payload=mark_id,
+        progress=progress,
+        cancelled=cancelled,
     )
-    mark = MarkRow(
-        mark_id=mark_id.hex(),
-        track_id=track_id,
-        salt=secrets.token_bytes(32),
-        profile=watermark.PROFILE.name,
-        watermark_key_id=name_watermark_key(installation.keyring.watermark_key),
-    )
-    return track, mark
+    if policy is MarginPolicy.REQUIRE and not found.sufficient:
+        raise WeakMarkError(found.warning, found.reasons)
+    return found
 
 
 def _append(
-    installation: Installation, source: Source, encoding: Encoding, track: TrackRow, mark: MarkRow
+    installation: Installation,
+    source: Source,
+    encoding: Encoding,
+    track: TrackRow,
+    mark: MarkRow,
+    margin: Margin | None,
 ) -> ledger.Receipt:
-    facts: dict[str, Any] = {
-        **source.facts,
-        "time": track.created,
-        "audio": {
-            "container": encoding.container,
-            "bits": encoding.bits,
-            "sample_rate": source.sample_rate,
-            "channels": source.channels,
-            "samples": source.samples,
-        },
-        "mark": {
-            "profile": mark.profile,
-            "watermark_key": mark.watermark_key_id,
-        },
-        "commitments": {
-            opening.label: ledger.commit(opening.label, opening.salt, opening.value).hex()
-            for opening in list_openings(track, mark)
-        },
-    }
-    subjects = (
-        ledger.Subject("file", bytes.fromhex(track.file_sha256)),
-        ledger.Subject("pcm", bytes.fromhex(track.pcm_sha256)),
-        ledger.Subject("source-pcm", bytes.fromhex(source.pcm_sha256)),
-        *source.subjects,
-    )
+    facts = state_facts(source, encoding, track, mark, margin)
+    subjects = list_subjects(source, track)
     issuer = installation.keyring.issuer_signing_key
 
     def build(place: ledger.Place) -> bytes:

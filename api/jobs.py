@@ -20,7 +20,7 @@ from .installation import Installation, now
 from .issuing import Issued, make_track_id
 from .marking import CancelCheck, Progress
 from .outcomes import CANCELLED as EXIT_CANCELLED
-from .outcomes import PROBLEM_BASE, classify, describe
+from .outcomes import PROBLEM_BASE, classify, describe, list_facts
 from .registry import CANCELLED, DONE, FAILED, INTERRUPTED, QUEUED, RELEASED, RUNNING, UNFINISHED, JobRow
 from .release import recover
 
@@ -38,6 +38,7 @@ def format_problem(error: BaseException) -> dict[str, Any]:
         "title": outcome.title,
         "status": outcome.status,
         "detail": describe(error),
+        **list_facts(error),
     }
 
 

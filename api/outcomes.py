@@ -7,6 +7,7 @@ The lists in `docs/cli.md` and `docs/api.md` repeat the table; a test compares t
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import generator
 import ledger
@@ -30,6 +31,7 @@ from .errors import (
     ConflictError,
     GeneratorMissingError,
     LedgerFolderError,
+    MarkedError,
     MissingError,
     OverloadError,
     PortError,
@@ -41,6 +43,7 @@ from .errors import (
     TokenError,
     TooLargeError,
     UnreadableMarkError,
+    WeakMarkError,
     WriteError,
 )
 
@@ -66,7 +69,9 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (AudioRefusedError, Outcome("audio-refused", "The audio is not taken", 422, USAGE)),
     (TooLargeError, Outcome("too-large", "More bytes than are taken", 413, USAGE)),
     (RegisteredError, Outcome("already-registered", "The recording is registered", 409, USAGE)),
+    (MarkedError, Outcome("already-marked", "The audio carries a mark", 409, USAGE)),
     (UnreadableMarkError, Outcome("mark-unreadable", "The audio cannot carry a mark", 422, USAGE)),
+    (WeakMarkError, Outcome("mark-weak", "The mark would not survive", 422, USAGE)),
     (MissingError, Outcome("not-found", "There is no such thing here", 404, USAGE)),
     (ConflictError, Outcome("conflict", "Not possible in this state", 409, USAGE)),
     (TokenError, Outcome("unauthorised", "An API token is needed", 401, USAGE)),
@@ -121,3 +126,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
+
+
+def list_facts(error: BaseException) -> dict[str, Any]:
+    """Return what an error knows beyond its message, as members of a problem (RFC 9457, 3.2)."""
+    names = ("code", "track_id", "mark_id", "reasons") if isinstance(error, RefusedError) else ()
+    facts = {name: getattr(error, name, None) for name in names}
+    return {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items() if fact}

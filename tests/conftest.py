@@ -1,12 +1,14 @@
-"""Fixtures that several files share: synthetic music, and a ledger with one stamped recording."""
+"""Fixtures that several files share: synthetic music, a ledger with one stamped recording, a command line."""
 
 import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,3 +106,33 @@ def stamped(stamped_once: Stamped, tmp_path: Path) -> Stamped:
 def music() -> Callable[..., Audio]:
     """Give `make_music` to tests."""
     return make_music
+
+
+class Shell:
+    """Runs commands in this process and reads what they print."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.errors = ""
+
+    def __call__(self, *arguments: object) -> tuple[int, str]:
+        from api.cli import run
+
+        code = run([str(item) for item in arguments])
+        captured = self._capsys.readouterr()
+        self.errors = captured.err
+        return code, captured.out
+
+    def json(self, *arguments: object, code: int = 0) -> Any:
+        """Run a command with --json, check its exit code, and return the object it printed."""
+        found, text = self(*arguments, "--json")
+        assert found == code, (text, self.errors)
+        return json.loads(text)
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Give a command line without settings in its environment."""
+    for name in [name for name in os.environ if name.startswith("PROVENOTE_")]:
+        monkeypatch.delenv(name)
+    return Shell(capsys)

@@ -1,6 +1,5 @@
 """`provenote keys`: rotation, the list of epochs, and carrying watermark keys from one ledger to another."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,38 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Stamped
+from conftest import Shell, Stamped
 
-from api.cli import run
 from api.outcomes import ENVIRONMENT, GOOD, USAGE
 
 PASSPHRASE = "correct horse battery"
-
-
-class Shell:
-    """Runs commands in this process and reads what they print."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-        self.errors = ""
-
-    def __call__(self, *arguments: object) -> tuple[int, str]:
-        code = run([str(item) for item in arguments])
-        captured = self._capsys.readouterr()
-        self.errors = captured.err
-        return code, captured.out
-
-    def json(self, *arguments: object, code: int = GOOD) -> Any:
-        found, text = self(*arguments, "--json")
-        assert found == code, (text, self.errors)
-        return json.loads(text)
-
-
-@pytest.fixture
-def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    for name in [name for name in os.environ if name.startswith("PROVENOTE_")]:
-        monkeypatch.delenv(name)
-    return Shell(capsys)
 
 
 @pytest.fixture

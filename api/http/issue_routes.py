@@ -1,18 +1,24 @@
 """Issuing and stamping: both are jobs, both need the API token."""
 
+import json
 import secrets
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 import generator
+import ledger
 
+from ..installation import Installation
 from ..issuing import Issued, issue, stamp
+from ..margin import Margin, MarginPolicy, parse_margin
 from ..marking import CancelCheck, Progress
+from ..registry import DONE
+from ..release import name_asset
 from ..source import Encoding
 from .context import UsedContext, require_token
 from .problems import declare_problems
-from .schemas import IssueRequest, Job, JobId
+from .schemas import MARGIN_POLICY, IssueRequest, Job, JobId
 from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter(dependencies=[Depends(require_token)])
@@ -41,6 +47,7 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
             context.engine.get(),
             request,
             encoding=Encoding(body.format, body.bits),
+            margin=body.margin,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
@@ -66,6 +73,7 @@ async def stamp_recording(
     title: Annotated[str, Query(max_length=200, description="Title in the registry.")] = "untitled",
     container: Annotated[str, Query(alias="format", pattern="^(flac|wav)$")] = "flac",
     bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
+    margin: Annotated[MarginPolicy, Query(description=MARGIN_POLICY)] = MarginPolicy.REPORT,
 ) -> Job:
     """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
     path = await receive_upload(request, context.installation.settings)
@@ -76,13 +84,14 @@ async def stamp_recording(
             path,
             title=title,
             encoding=Encoding(container, bits),
+            margin=margin,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
         )
 
     try:
-        asked = {"title": title, "format": container, "bits": bits}
+        asked = {"title": title, "format": container, "bits": bits, "margin": margin.value}
         row = context.jobs.submit("stamp", asked, work, lambda: path.unlink(missing_ok=True))
     except BaseException:
         path.unlink(missing_ok=True)
@@ -96,7 +105,18 @@ async def stamp_recording(
 )
 def get_job(job_id: JobId, context: UsedContext) -> Job:
     """Return how far a job got, and why it failed if it did."""
-    return Job.of(context.installation.registry.get_job(job_id))
+    row = context.installation.registry.get_job(job_id)
+    return Job.of(row, _read_margin(context.installation, row.track_id) if row.state == DONE else None)
+
+
+def _read_margin(installation: Installation, track_id: str) -> Margin | None:
+    """Return the margin that the track's first statement states, its signature checked."""
+    history = installation.store.chain(name_asset(track_id))
+    if not history:
+        return None
+    _, entry = history[0]
+    opened = ledger.open_envelope(entry, installation.public.issuers)
+    return parse_margin(json.loads(opened.payload)["predicate"])
 
 
 @router.delete(

@@ -17,7 +17,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from ..errors import AudioRefusedError, RegisteredError
 from ..jobs import format_problem
 from ..outcomes import EXPECTED, PROBLEM_BASE, classify
 
@@ -88,10 +87,6 @@ def add_handlers(app: FastAPI) -> None:
 
 def _answer_expected(request: Request, error: Exception) -> JSONResponse:
     problem = format_problem(error)
-    if isinstance(error, AudioRefusedError):
-        problem["code"] = error.code
-    if isinstance(error, RegisteredError) and error.track_id is not None:
-        problem["track_id"] = error.track_id
     if classify(error).status >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, problem["detail"])
     headers = {"retry-after": RETRY_AFTER_S} if problem["status"] == 503 else {}

@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..margin import Margin, MarginPolicy, document_margin
 from ..registry import JobRow, TrackRow
 
 TRACK_ID = "k3t5mz7qa2xw4hbn"
 HASH = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
 TIME = "2026-11-22T17:31:32Z"
 TrackId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[TRACK_ID])]
+MARGIN_POLICY = "off: do not predict; report: predict and say; require: refuse without enough margin."
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
 
 
@@ -34,10 +36,37 @@ class IssueRequest(Wire):
     ] = {}
     format: Literal["flac", "wav"] = "flac"
     bits: Literal[16, 24] = 24
+    margin: Annotated[MarginPolicy, Field(description=MARGIN_POLICY)] = MarginPolicy.REPORT
+
+
+class MarkMargin(Wire):
+    """How many clips of the marked track the stamper read its mark from, as written and after MP3."""
+
+    class Row(Wire):
+        """In how many windows of a length, after a coding, the mark was read."""
+
+        coding: Annotated[str, Field(description="none, mp3-128 or mp3-64", examples=["mp3-128"])]
+        window_s: Annotated[int, Field(description="Length of a window, seconds.", examples=[10])]
+        windows: Annotated[int, Field(examples=[4])]
+        read: Annotated[int, Field(examples=[4])]
+
+    rows: list[Row]
+    reasons: Annotated[
+        list[str], Field(description="Why the audio is a poor carrier.", examples=[["sustained-tone"]])
+    ]
+    sufficient: Annotated[
+        bool, Field(description="All of the longest windows were read, also after MP3 128.")
+    ]
+    warning: str | None
+
+    @classmethod
+    def of(cls, margin: Margin | None) -> Self | None:
+        """Return what is answered of a margin, if there is one."""
+        return None if margin is None else cls.model_validate(document_margin(margin))
 
 
 class Job(Wire):
-    """A job; `track_id` names a track once the state is `done`."""
+    """A job; `track_id` names a track once the state is `done`, and `margin` is what its statement says."""
 
     job_id: JobId
     kind: Annotated[Literal["issue", "stamp"], Field(examples=["issue"])]
@@ -48,12 +77,13 @@ class Job(Wire):
     stage: Annotated[str, Field(examples=["render"])]
     fraction: Annotated[float, Field(ge=0, le=1, description="Of the present stage.", examples=[0.4])]
     track_id: TrackId | None
+    margin: Annotated[MarkMargin | None, Field(description="Of a track that is done, where predicted.")]
     problem: Annotated[dict[str, Any] | None, Field(description="Why it failed (RFC 9457).")]
     created: Annotated[str, Field(examples=[TIME])]
     updated: Annotated[str, Field(examples=[TIME])]
 
     @classmethod
-    def of(cls, row: JobRow) -> Self:
+    def of(cls, row: JobRow, margin: Margin | None = None) -> Self:
         """Return the public part of a job's row."""
         return cls.model_validate(
             {
@@ -63,6 +93,7 @@ class Job(Wire):
                 "stage": row.stage,
                 "fraction": row.fraction,
                 "track_id": row.track_id if row.state == "done" else None,
+                "margin": MarkMargin.of(margin),
                 "problem": None if row.problem is None else json.loads(row.problem),
                 "created": row.created,
                 "updated": row.updated,
