@@ -82,14 +82,25 @@ def read_commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def digest_sources(paths: Iterable[Path]) -> str:
+    """Digest source files by name and content."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 @functools.cache
 def digest_code() -> str:
     """Digest the watermark package's sources: results of other code must not be mixed with those of this."""
-    folder = Path(__file__).resolve().parent.parent / "watermark"
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest_sources((Path(__file__).resolve().parent.parent / "watermark").rglob("*.py"))
+
+
+@functools.cache
+def digest_attacks() -> str:
+    """Digest the sources of the attacks, for the same reason."""
+    folder = Path(__file__).resolve().parent
+    return digest_sources([*folder.glob("attack*.py"), folder / "companions.py"])
 
 
 def describe_run(options: argparse.Namespace) -> dict[str, Any]:

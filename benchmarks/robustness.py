@@ -1,11 +1,14 @@
-"""How often a mark is read after an attack: `python -m benchmarks.robustness [--short] [--peer NAME=PATH]`.
+"""How often a mark is read after an attack: `python -m benchmarks.robustness [--short] [--list NAME]`.
 
 Tracks are marked, a clip is cut at a random place, attacked and read; each trial's key, payload, place and
 attack are drawn from the seed alone, so every system is tried on the same clips. An outcome is "exact" (the
 payload), "wrong" (another payload: must never happen), "none", "error" (the clip was refused; counts as not
 read), or "void" where the attack left digital silence (the side signal of a mono track). Trials are kept one
-by one in a log next to the result, so an interrupted run goes on; those of other watermark code are not used
-again.
+by one in a log next to the result, so an interrupted run goes on; those of other watermark or attack code are
+not used again.
+
+--candidate adds the test for one known mark as a system of its own, with another payload of the key as its
+control; --strengths tries ours at several strengths; --peer puts others beside it (see docs/benchmarks.md).
 """
 
 import argparse
@@ -13,7 +16,7 @@ import hashlib
 import os
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,40 +25,47 @@ from typing import Any
 import numpy as np
 
 import watermark
+from benchmarks import plots, rates
 from benchmarks.attack import Attack, apply
-from benchmarks.attacks import ATTACKS, FAMILIES, find, short_list
+from benchmarks.attacks import LISTS, find, short_list
 from benchmarks.marking import derive_secret, load_section, mark_section, open_system, shorten
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks
+from benchmarks.peaq import compare
+from benchmarks.rates import ERROR, VOID
 from benchmarks.report import (
     describe_run,
+    digest_attacks,
     digest_code,
     make_parser,
     run_main,
     show_progress,
-    show_table,
     write_json,
 )
-from benchmarks.systems import EXACT, NONE, WRONG, Reading
+from benchmarks.systems import CANDIDATE, OURS, Reading, name_marker
 from benchmarks.tools import Audio, BenchmarkError
 from benchmarks.trials import TrialLog, run_trials
 
-CLIPS_S = (5.0, 10.0, 15.0, 30.0)
-VOID, ERROR = "void", "error"
+CLIPS_S = (5.0, 10.0, 30.0)
+SHORT_CLIPS_S = (10.0, 30.0)
 SILENCE_RMS = 1e-5
+GRADED_S = 30.0  # of each marked section, by PEAQ
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One clip of one track, cut, attacked and read."""
+    """One clip of one track, cut, attacked and read; without an attack, the section's audibility."""
 
-    system: str  # "provenote", or a peer as given on the command line
+    system: str  # as given on the command line
+    version: str
+    code: str  # of ours, "" for peers
     cache: Path
     track: Track
-    other: Track  # the unmarked song that attacks mix or splice in
-    attack: str
-    clip_s: float
-    repeat: int
     seed: int
+    other: Track | None = None  # the unmarked song that attacks mix or splice in
+    attack: str = ""
+    clip_s: float = 0.0
+    repeat: int = 0
 
     @property
     def clip_seed(self) -> int:
@@ -63,25 +73,31 @@ class Trial:
         text = f"{self.seed} {self.track.sha256} {self.attack} {self.clip_s} {self.repeat}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
 
-    def identify(self, version: str) -> dict[str, Any]:
+    def identify(self) -> Row:
         """Everything that the outcome depends on."""
-        code = digest_code() if self.system == "provenote" else ""
-        return {
-            "system": self.system,
-            "version": version,
-            "code": code,
+        identity: Row = {
+            "system": shorten(self.system),
+            "version": self.version,
+            "code": self.code,
             "track": self.track.sha256[:16],
+            "seed": self.seed,
+        }
+        if self.other is None:
+            return {**identity, "graded_s": GRADED_S}
+        return {
+            **identity,
+            "attacks": digest_attacks(),
             "other": self.other.sha256[:16],
             "attack": self.attack,
             "clip_s": self.clip_s,
             "repeat": self.repeat,
-            "seed": self.seed,
         }
 
 
 def make_clip(trial: Trial) -> tuple[Audio, int]:
     """Cut and attack a trial's clip."""
-    marked = mark_section(trial.system, trial.track, trial.cache, trial.seed)
+    assert trial.other is not None
+    marked = mark_section(name_marker(trial.system), trial.track, trial.cache, trial.seed)
     count = round(trial.clip_s * SAMPLE_RATE)
     if count > marked.shape[1]:
         raise BenchmarkError(
@@ -94,11 +110,15 @@ def make_clip(trial: Trial) -> tuple[Audio, int]:
     return apply(find(trial.attack), clip, SAMPLE_RATE, seed=trial.clip_seed, song=song)
 
 
-def make_trial(trial: Trial) -> dict[str, Any]:
+def make_trial(trial: Trial) -> Row:
     """Make one trial and describe its outcome as a row of the log."""
+    if trial.code not in ("", digest_code()):
+        raise BenchmarkError("expected watermark/ to stay as it is during a run, got other sources")
+    row = {"id": trial.identify(), "name": trial.track.name, "split": trial.track.split}
+    if trial.other is None:
+        return {**row, "odg": grade(trial)}
     system = open_system(trial.system)
     audio, sample_rate = make_clip(trial)
-    row = {"id": trial.identify(system.version), "name": trial.track.name, "split": trial.track.split}
     if float(np.sqrt(np.mean(np.square(audio, dtype=np.float64)))) < SILENCE_RMS:
         return {**row, "outcome": VOID}
     start = sum(os.times()[:4])
@@ -111,133 +131,79 @@ def make_trial(trial: Trial) -> dict[str, Any]:
     return {**row, "outcome": reading.outcome, "cpu_s": round(cpu_s, 3), **reading.facts}
 
 
+def grade(trial: Trial) -> float | None:
+    """PEAQ's ODG of the marked section's beginning; None where PEAQ hears nothing."""
+    count = round(GRADED_S * SAMPLE_RATE)
+    before = load_section(trial.track, trial.cache, trial.seed)[:, :count]
+    after = mark_section(trial.system, trial.track, trial.cache, trial.seed)[:, :count]
+    try:
+        return round(compare(before, after, sample_rate=SAMPLE_RATE).odg, 4)
+    except ValueError:
+        return None
+
+
 def plan_trials(options: argparse.Namespace, systems: Sequence[str]) -> list[Trial]:
     """List all trials, those of one track together, so that each track is marked once."""
     tracks = choose(list_tracks(options.cache, split=options.split), options.tracks)
     if len(tracks) < 2:
         raise BenchmarkError(f"expected two tracks or more in split {options.split}, got {len(tracks)}")
-    return [
-        Trial(
-            system=system,
-            cache=options.cache,
-            track=track,
-            other=tracks[(number + 1) % len(tracks)],
-            attack=attack.name,
-            clip_s=clip_s,
-            repeat=repeat,
-            seed=options.seed,
-        )
-        for number, track in enumerate(tracks)
-        for system in systems
-        for attack in options.attacks
-        for clip_s in options.clips
-        for repeat in range(options.repeats)
-        if clip_s <= track.seconds
-    ]
+    trials = []
+    for number, track in enumerate(tracks):
+        for system in systems:
+            ours = shorten(system).partition("@")[0] in (OURS, CANDIDATE)
+            common: Row = {
+                "system": system,
+                "version": open_system(system).version,
+                "code": digest_code() if ours else "",
+                "cache": options.cache,
+                "track": track,
+                "seed": options.seed,
+            }
+            if system == name_marker(system):
+                trials.append(Trial(**common))
+            other = tracks[(number + 1) % len(tracks)]
+            trials += [
+                Trial(**common, other=other, attack=attack.name, clip_s=clip_s, repeat=repeat)
+                for attack in options.attacks
+                for clip_s in options.clips
+                for repeat in range(options.repeats)
+                if clip_s <= track.seconds
+            ]
+    return trials
 
 
-def identify(trial: Trial) -> dict[str, Any]:
-    """Everything that a trial's outcome depends on."""
-    return trial.identify(open_system(trial.system).version)
-
-
-def count_outcomes(rows: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Count outcomes by system, clip length and `by` ("family" or "attack")."""
-    counts: dict[tuple[str, str, float], Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        attack = find(row["id"]["attack"])
-        group = attack.family if by == "family" else attack.name
-        counts[group, row["id"]["system"], row["id"]["clip_s"]][row["outcome"]] += 1
-    return [
-        {by: group, "system": system, "clip_s": clip_s, **count_one(counter)}
-        for (group, system, clip_s), counter in counts.items()
-    ]
-
-
-def count_one(counter: Counter[str]) -> dict[str, Any]:
-    """Turn outcomes into counts and the share of exact ones among those that are not void."""
-    trials = counter[EXACT] + counter[WRONG] + counter[NONE] + counter[ERROR]
-    rate = round(counter[EXACT] / trials, 4) if trials else None
-    return {
-        "trials": trials,
-        "exact": counter[EXACT],
-        "wrong": counter[WRONG],
-        "error": counter[ERROR],
-        "void": counter[VOID],
-        "rate": rate,
-    }
-
-
-def show_counts(
-    counts: Sequence[dict[str, Any]], by: str, systems: Sequence[str], clips: Sequence[float]
-) -> None:
-    """Print the share of exact payloads by group, clip length and system."""
-    cells = {(row[by], row["system"], row["clip_s"]): row for row in counts}
-    order = list(FAMILIES) if by == "family" else [attack.name for attack in ATTACKS]
-    columns = [by, *(f"{shorten(system)} {clip_s:g} s" for system in systems for clip_s in clips)]
-    rows = []
-    for group in order:
-        found = [cells.get((group, system, clip_s)) for system in systems for clip_s in clips]
-        if any(found):
-            rows.append([group, *(format_cell(cell) for cell in found)])
-    wrong, refused = (sum(row[outcome] for row in counts) for outcome in (WRONG, ERROR))
-    show_table(
-        f"exact payload read, by {by} and clip length",
-        columns,
-        rows,
-        note=f"wrong payloads: {wrong}; clips refused with an error: {refused}",
-    )
-
-
-def format_cell(cell: dict[str, Any] | None) -> str:
-    """A cell as "97 % 29/30"."""
-    if cell is None or cell["rate"] is None:
-        return "-"
-    wrong = f" !{cell['wrong']} wrong" if cell["wrong"] else ""
-    return f"{100 * cell['rate']:.0f} % {cell['exact']}/{cell['trials']}{wrong}"
-
-
-def plot(counts: Sequence[dict[str, Any]], systems: Sequence[str], path: Path) -> None:
-    """Draw decode rate over clip length, a line per family and a panel per system, as PNG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(
-        1, len(systems), figsize=(7 * len(systems), 5), sharey=True, squeeze=False
-    )
-    for panel, system in zip(panels[0], systems, strict=True):
-        for family in FAMILIES:
-            points = sorted(
-                (row["clip_s"], 100 * row["rate"])
-                for row in counts
-                if row["family"] == family and row["system"] == system and row["rate"] is not None
-            )
-            if points:
-                panel.plot(*zip(*points, strict=True), marker="o", label=family)
-        panel.set(title=shorten(system), xlabel="clip length (s)", ylim=(-3, 103))
-        panel.grid(visible=True, alpha=0.3)
-    panels[0][0].set_ylabel("exact payload (%)")
-    panels[0][-1].legend(loc="lower right", fontsize="small")
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    pyplot.close(figure)
+def list_systems(options: argparse.Namespace) -> list[str]:
+    """The systems that the options name, ours first."""
+    ours = [f"{OURS}@{strength:g}" for strength in options.strengths] or [OURS]
+    tests = [name.replace(OURS, CANDIDATE) for name in ours] if options.candidate else []
+    systems = [*ours, *tests, *options.peer]
+    names = [shorten(system) for system in systems]
+    if len(set(names)) < len(names):
+        raise BenchmarkError(f"expected every system once, got {names}")
+    return systems
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; --short sets what was not set by hand."""
     parser = make_parser(__doc__)
-    parser.add_argument("--clips", help="clip lengths in s, as 5,10,15,30")
-    parser.add_argument("--attacks", help="names of attacks, separated by semicolons (default: all)")
+    parser.add_argument("--list", choices=[*LISTS, "all"], default="table", help="default: %(default)s")
+    parser.add_argument("--clips", help="clip lengths in s, as 5,10,30")
+    parser.add_argument("--attacks", help="names of attacks, separated by semicolons (default: the list's)")
     parser.add_argument("--families", help="families of attacks, separated by semicolons (default: all)")
     parser.add_argument("--repeats", type=int, default=1, help="clips per track, attack and length")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--candidate", action="store_true", help="also test for the known mark")
+    parser.add_argument("--strengths", default="", help="embedding strengths of ours, as 0.7,1,1.4")
     parser.add_argument("--peer", action="append", default=[], help="as audiowmark=PATH; may be given again")
     parser.add_argument("--detail", action="store_true", help="also print a row for each attack")
     options = parser.parse_args(arguments)
     options.tracks = options.tracks or (4 if options.short else 40)
-    default_clips = (10.0, 30.0) if options.short else CLIPS_S
-    options.clips = tuple(float(s) for s in options.clips.split(",")) if options.clips else default_clips
+    try:
+        default_clips = SHORT_CLIPS_S if options.short else CLIPS_S
+        options.clips = tuple(map(float, options.clips.split(","))) if options.clips else default_clips
+        options.strengths = tuple(map(float, filter(None, options.strengths.split(","))))
+    except ValueError as error:
+        raise BenchmarkError(f"expected numbers separated by commas: {error}") from error
     options.attacks = choose_attacks(options)
     return options
 
@@ -249,44 +215,85 @@ def choose_attacks(options: argparse.Namespace) -> tuple[Attack, ...]:
             return tuple(find(name.strip()) for name in options.attacks.split(";"))
     except ValueError as error:
         raise BenchmarkError(str(error)) from error
-    attacks = short_list() if options.short else ATTACKS
+    lists = LISTS if options.list == "all" else [options.list]
+    some = [short_list(name) if options.short else LISTS[name].attacks for name in lists]
+    # The proxies of neural codecs are in several lists.
+    attacks = tuple(dict.fromkeys(attack for part in some for attack in part))
     if not options.families:
         return attacks
     families = {name.strip() for name in options.families.split(";")}
-    if not families <= set(FAMILIES):
-        raise BenchmarkError(f"expected families among {list(FAMILIES)}, got {sorted(families)}")
+    known = {attack.family for attack in attacks}
+    if not families <= known:
+        raise BenchmarkError(f"expected families among {sorted(known)}, got {sorted(families)}")
     return tuple(attack for attack in attacks if attack.family in families)
+
+
+def draw(rows: Sequence[Row], families: Sequence[Row], systems: Sequence[str], stem: Path) -> None:
+    """Draw all pictures that the trials allow."""
+    plots.plot_lengths(families, systems, stem.with_name(f"{stem.name}.png"))
+    plots.plot_strengths(families, stem.with_name(f"{stem.name}-strengths"))
+    audibility = rates.summarise_audibility(row for row in rows if "odg" in row)
+    totals = rates.count_totals(families)
+    plots.plot_audibility(totals, audibility, stem.with_name(f"{stem.name}-odg.png"))
+    detections = rates.count_detections((row for row in rows if "outcome" in row), systems[0])
+    plots.plot_detections(detections, stem.with_name(f"{stem.name}-roc.png"))
+
+
+def sum_cpu(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean CPU seconds of a reading, by system."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if "cpu_s" in row:
+            spent[row["id"]["system"]].append(row["cpu_s"])
+    return {system: round(sum(some) / len(some), 3) for system, some in spent.items()}
 
 
 def measure() -> None:
     """Run the benchmark."""
     options = parse_options()
-    systems = ["provenote", *options.peer]
-    for peer in options.peer:
-        open_system(peer)
+    systems = list_systems(options)
+    opened = {shorten(system): open_system(system) for system in systems}
+    names = list(opened)
     trials = plan_trials(options, systems)
-    stem = f"robustness-{options.split}"
-    log = TrialLog(options.output / f"{stem}.jsonl")
-    made = run_trials(trials, log, identify=identify, make=make_trial, jobs=options.jobs)
+    log = TrialLog(options.output / f"robustness-{options.split}.jsonl")
+    made = run_trials(trials, log, identify=Trial.identify, make=make_trial, jobs=options.jobs)
     start = time.monotonic()
     rows = list(show_progress(made, total=len(trials), what="trials"))
-    families, attacks = count_outcomes(rows, "family"), count_outcomes(rows, "attack")
-    if options.detail:
-        show_counts(attacks, "attack", systems, options.clips)
-    show_counts(families, "family", systems, options.clips)
-    name = f"{stem}-short" if options.short else stem
-    plot(families, systems, options.output / f"{name}.png")
+    read = [row for row in rows if "outcome" in row]
+    audibility = rates.summarise_audibility(row for row in rows if "odg" in row)
+    families, attacks = rates.count_outcomes(read, "family"), rates.count_outcomes(read, "attack")
+    comparison = [
+        row for peer in map(shorten, options.peer) for row in rates.compare_readings(read, names[0], peer)
+    ]
+    rates.show_systems(audibility, {name: system.claim for name, system in opened.items()})
+    if options.detail or options.list != "table":
+        rates.show_counts(attacks, "attack", names, options.clips)
+    if comparison:
+        rates.show_comparison(comparison, names[0])
+    rates.show_counts(families, "family", names, options.clips)
+    lists = [LISTS[name] for name in (LISTS if options.list == "all" else [options.list])]
+    name = f"robustness-{options.split}" + ("" if options.list == "table" else f"-{options.list}")
+    stem = options.output / (f"{name}-short" if options.short else name)
+    draw(rows, families, names, stem)
     options.attacks = [attack.name for attack in options.attacks]
     results = {
-        "systems": {system: open_system(system).version for system in systems},
+        "systems": {name: {"version": opened[name].version, "claim": opened[name].claim} for name in names},
+        "lists": {some.name: {"source": some.source, "left_out": dict(some.left_out)} for some in lists},
         "seconds": round(time.monotonic() - start, 1),
+        "cpu_s_per_reading": sum_cpu(read),
+        "audibility": audibility,
         "families": families,
         "attacks": attacks,
+        "rows": rates.describe_attacks(options.attacks),
+        "comparison": comparison,
         "tracks": sorted({f"{trial.track.name} ({trial.track.licence})" for trial in trials}),
         "trials": rows,
     }
-    write_json(options.output / f"{name}.json", "robustness", describe_run(options), results)
-    print(f"{len(rows)} trials; table, plot and JSON in {options.output}/{name}.*")
+    write_json(stem.with_name(f"{stem.name}.json"), "robustness", describe_run(options), results)
+    for some in lists:
+        for left_out, reason in some.left_out.items():
+            print(f"{some.name} lacks {left_out}: {reason}")
+    print(f"{len(rows)} trials; tables, plots and JSON in {stem}*")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""The watermarking systems under test, behind one pair of verbs: ours, and audiowmark where it is at hand.
+"""The watermarking systems under test, behind one pair of verbs: ours here, others in `benchmarks.peers`.
 
 `mark` gives the marked audio, `read` says what a clip of it still tells: "exact" payload, "wrong" payload, or
 "none".
 """
 
 import hashlib
-import tempfile
+import inspect
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import watermark
-from benchmarks.tools import Audio, BenchmarkError, read_audio, run, write_audio
+from benchmarks.tools import Audio, BenchmarkError
 
 EXACT, WRONG, NONE = "exact", "wrong", "none"
+OURS = "provenote"
+CANDIDATE = f"{OURS}-candidate"
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,14 @@ class Reading:
 
 
 class System(Protocol):
-    """A watermarking system; `secret` (bytes) stands for key and payload, both derived from it."""
+    """A watermarking system; `secret` (bytes) stands for key and payload, both derived from it.
+
+    `claim` says what "exact" means of it.
+    """
 
     name: str
     version: str
+    claim: str
 
     def mark(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Audio:
         """Mark a recording."""
@@ -43,12 +48,21 @@ def derive(secret: bytes, label: str, count: int) -> bytes:
 
 
 class Provenote:
-    """This project's mark in its default profile."""
+    """This project's mark in its default profile, at the default strength or another."""
 
-    name = "provenote"
+    claim = "64-bit payload; keyed; stated false-alarm probability"
 
-    def __init__(self) -> None:
+    def __init__(self, *, strength: float | None = None) -> None:
+        self.name = OURS if strength is None else f"{OURS}@{strength:g}"
         self.version = watermark.PROFILE.name
+        self.options: dict[str, Any] = {}
+        if strength is not None:
+            if "strength" not in inspect.signature(watermark.embed).parameters:
+                raise BenchmarkError(
+                    f"expected watermark.embed to take a strength, got profile {self.version} without one"
+                )
+            self.options["strength"] = strength
+            self.version += f", strength {strength:g}"
 
     def mark(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Audio:
         return watermark.embed(
@@ -56,6 +70,7 @@ class Provenote:
             sample_rate=sample_rate,
             watermark_key=derive(secret, "watermark key", 32),
             payload=derive(secret, "payload", 8),
+            **self.options,
         )
 
     def read(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Reading:
@@ -70,63 +85,37 @@ class Provenote:
         return Reading(outcome, facts)
 
 
-class Audiowmark:
-    """audiowmark's command line (github.com/swesterfeld/audiowmark, GPL): 128-bit payload, 128-bit key.
+class CandidateTest(Provenote):
+    """The test for one known mark: "exact" is present at p < 1e-6, "wrong" another payload found present.
 
-    It prints its best guesses and makes no decision, so a clip counts as read when the exact payload is among
-    them, as a registry would decide; a wrong guess is no error of its own.
+    The other payload is drawn anew for each secret and tested under the same key, on the same clip.
     """
 
-    name = "audiowmark"
+    claim = "one known mark present at p < 1e-6; wrong: another payload of the key present"
 
-    def __init__(self, program: str, *, strength: float = 10.0, detect_speed: bool = False) -> None:
-        self.program = program
-        self.strength = strength
-        self.search = ["--detect-speed"] if detect_speed else []
-        told = run([program, "--version"]).decode().strip()
-        self.version = f"{told}, strength {strength:g}{', --detect-speed' if detect_speed else ''}"
-
-    def write_key(self, folder: Path, secret: bytes) -> Path:
-        """Write audiowmark's key file."""
-        path = folder / "key"
-        text = derive(secret, "watermark key", 16).hex()
-        path.write_text(f"# watermarking key for audiowmark\n\nkey {text}\n")
-        return path
-
-    def mark(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Audio:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            source, result = folder / "in.wav", folder / "out.wav"
-            write_audio(source, audio, sample_rate=sample_rate)
-            payload = derive(secret, "payload", 16).hex()
-            options = ["--key", str(self.write_key(folder, secret)), "--strength", str(self.strength)]
-            run([self.program, "add", *options, "--quiet", str(source), str(result), payload])
-            marked, _ = read_audio(result)
-        if marked.shape != audio.shape:
-            raise BenchmarkError(f"expected audiowmark to keep the shape {audio.shape}, got {marked.shape}")
-        return marked
+    def __init__(self, *, strength: float | None = None) -> None:
+        super().__init__(strength=strength)
+        self.name = self.name.replace(OURS, CANDIDATE)
 
     def read(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Reading:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            source = folder / "clip.wav"
-            write_audio(source, audio, sample_rate=sample_rate)
-            options = ["--key", str(self.write_key(folder, secret))]
-            text = run([self.program, "get", *self.search, *options, str(source)])
-        guesses = [line.split()[2] for line in text.decode().splitlines() if line.startswith("pattern")]
-        payload = derive(secret, "payload", 16).hex()
-        return Reading(EXACT if payload in guesses else NONE, {"guesses": len(guesses)})
+        own, other = (
+            watermark.match_candidate(
+                audio,
+                sample_rate=sample_rate,
+                watermark_key=derive(secret, "watermark key", 32),
+                payload=derive(secret, label, 8),
+            )
+            for label in ("payload", "another payload")
+        )
+        outcome = WRONG if other.present else EXACT if own.present else NONE
+        facts = {
+            "p": own.false_alarm_probability,
+            "present": own.present,
+            "p_other": other.false_alarm_probability,
+        }
+        return Reading(outcome, facts)
 
 
-def open_peer(text: str) -> System:
-    """Open a peer named on the command line, as audiowmark=PATH, audiowmark-speed=PATH or audiowmark@15=PATH.
-
-    "-speed" switches its speed search on, "@15" sets its strength.
-    """
-    name, _, program = text.partition("=")
-    base, _, strength = name.partition("@")
-    if base not in ("audiowmark", "audiowmark-speed") or not program:
-        raise BenchmarkError(f"expected a peer as audiowmark[-speed][@STRENGTH]=PATH, got {text!r}")
-    peer = Audiowmark(program, strength=float(strength or 10), detect_speed=base.endswith("-speed"))
-    peer.name = name
-    return peer
+def name_marker(system: str) -> str:
+    """The system that marks for `system`: the test for a known mark reads what ours marked."""
+    return system.replace(CANDIDATE, OURS)

@@ -43,10 +43,12 @@ class TrialLog:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add a trial; on disk before the call returns."""
+        line = json.dumps(row).encode() + b"\n"
         with self.path.open("a+b") as file:
-            if file.tell() and self.path.read_bytes()[-1:] != b"\n":
-                file.write(b"\n")
-            file.write(json.dumps(row).encode() + b"\n")
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
         self.done[self.name(row["id"])] = row
