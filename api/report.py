@@ -21,7 +21,7 @@ from typing import Any
 
 import ledger
 import watermark
-from ledger.event import PREDICATE_BASE
+from ledger.predicate import PREDICATE_BASE
 
 from .errors import RefusedError
 from .evidence import ContentEvidence, Evidence, LedgerEvidence, Range, WatermarkEvidence

@@ -7,10 +7,7 @@ from .commitment import Opening, commit
 from .envelope import Opened, open_envelope, sign_envelope
 from .errors import LedgerConflictError, LedgerError
 from .event import (
-    GENERATED,
-    KEY_ADDED,
     KEYS_ASSET,
-    STAMPED,
     Event,
     Head,
     Place,
@@ -23,6 +20,7 @@ from .keyfile import load_secret, load_signing_key, save_secret, save_signing_ke
 from .keys import PublicKey, SigningKey
 from .migration import upgrade
 from .note import format_vkey
+from .predicate import GENERATED, KEY_ADDED, STAMPED
 from .proof import check_proof
 from .receipt import Receipt
 from .sequencer import Draft, State

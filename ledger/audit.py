@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, Table, select
 from . import merkle
 from .chain import extend_chain, start_chain
 from .checkpoint import open_checkpoint
+from .custody import NEW_ASSET, AssetState, Custody, check_event
 from .errors import (
     BadSignatureError,
     EventError,
@@ -26,8 +27,9 @@ from .errors import (
     UnknownKeyError,
     WeakKeyError,
 )
-from .event import Event, Head, Place, open_event
+from .event import KEYS_ASSET, Event, Head, Place, open_event
 from .keys import PublicKey
+from .register import EMPTY_REGISTER, Register
 from .rows import CHECKPOINT, ENTRY, KEY, NODE, SUBJECT
 
 T = TypeVar("T")
@@ -71,6 +73,9 @@ class Auditor:
     heads: dict[str, Head] = field(default_factory=dict)
     known_keys: dict[str, PublicKey] = field(default_factory=dict)
     held_roots: dict[int, bytes | None] = field(default_factory=dict)
+    register: Register = EMPTY_REGISTER
+    states: dict[str, AssetState] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     last_checkpoint: int = -1
     roots_agree: bool = True
 
@@ -162,7 +167,9 @@ class Auditor:
             self._note(index, "event-refused", f"entry {index}: {error}")
         else:
             self._check_place(index, row, event)
+            self._check_custody(index, event)
             return event
+        self.lost.add(row.asset)
         # Nothing in it can be believed, but its row is where the next event of the asset claims to follow.
         self.heads[row.asset] = Head(row.n, row.leaf_hash)
         return None
@@ -192,6 +199,20 @@ class Auditor:
             ):
                 self._note(index, "key-untrusted", f"entry {index}: the log begins with key {added.key_id}")
             self.known_keys[added.key_id] = added
+
+    def _check_custody(self, index: int, event: Event) -> None:
+        """Judge the event in its asset's state; after a fault that is not known, and nothing is judged."""
+        asset = event.place.asset
+        if self.lost & {asset, KEYS_ASSET}:
+            return
+        before = Custody(self.register, self.states.get(asset, NEW_ASSET))
+        try:
+            after = check_event(before, event, index)
+        except LedgerError as error:
+            self._note(index, "event-refused", f"entry {index}: {error}")
+            self.lost.add(asset)
+        else:
+            self.register, self.states[asset] = after.register, after.asset
 
     def _extend_tree(self, index: int, leaf: bytes | None, nodes: dict[merkle.Coordinate, bytes]) -> None:
         # Two values are carried for each subtree: computed from the leaves, for the checkpoints,

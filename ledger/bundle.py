@@ -26,9 +26,10 @@ from .checkpoint import Checkpoint, open_checkpoint
 from .commitment import Opening, check_opening
 from .envelope import parse_envelope
 from .errors import BundleError, FormatError, LedgerError, NotFoundError
-from .event import KEYS_ASSET, PREDICATE_BASE, Event, Head, Place, check_asset, open_event, parse_commitments
+from .event import KEYS_ASSET, Event, Head, Place, check_asset, open_event, parse_commitments
 from .keys import PublicKey
 from .merkle import leaf_hash
+from .predicate import PREDICATE_BASE
 from .proof import MAX_HASHES, TlogProof, check_proof, format_proof_head
 
 FORMAT = PREDICATE_BASE + "bundle/v1"

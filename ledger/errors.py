@@ -10,6 +10,7 @@ LedgerError
 ├── ProofError              an inclusion or consistency proof does not lead to the root
 ├── QuorumError             a checkpoint without the witnesses that a policy asks for
 ├── EventError              a well-formed statement that this ledger may not take
+│   └── CustodyError        it may not follow what happened before, or its signers may not sign it; see `code`
 ├── LedgerConflictError     the event's place is taken or not yet reached: the asset's head is in `head`
 ├── BundleError             a bundle does not prove what it claims
 ├── SourceUnreachableError  a witness or time-stamping authority does not answer
@@ -73,6 +74,14 @@ class QuorumError(LedgerError):
 
 class EventError(LedgerError):
     """A well-formed statement that this ledger may not take."""
+
+
+class CustodyError(EventError):
+    """An event that may not follow what happened, or that its signers may not sign; `code` says the rule."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
 
 
 class LedgerConflictError(LedgerError):

@@ -5,13 +5,9 @@ Every predicate has a member `ledger`, so that a signature holds at one place on
     "ledger": {"asset": "track:7Q2XK", "n": 1, "origin": "provenote.example/log", "prev": "<leaf hash, hex>"}
 
 `origin` is the log, `n` counts the asset's events from 0, `prev` is the hex leaf hash of event n - 1 ("" for
-the first). The events so far:
-
-| predicate type | asset | rule |
-| --- | --- | --- |
-| .../generated/v1 | a track | the asset's first event |
-| .../stamped/v1 | a track | |
-| .../key-added/v1 | `keys` | signed by the key it adds and, save in the first entry, by one known before |
+the first). What the types of events hold is in `predicate`, which may follow which and who may sign them in
+`custody` and `register`. Checked here is what needs no history: form, signatures, that a key signs the entry
+that adds it, and that events stand under an asset of their kind.
 """
 
 from __future__ import annotations
@@ -26,17 +22,25 @@ from .canonical import check_hex, check_members
 from .envelope import Envelope, check_signatures, parse_envelope
 from .errors import EventError, FormatError
 from .keys import PublicKey
+from .predicate import (
+    ANCHORED,
+    EVENT_TYPES,
+    GENERATED,
+    KEY_ADDED,
+    KEY_REVOKED,
+    KEY_ROTATED,
+    KEY_TYPES,
+    check_commitments,
+    check_predicate,
+)
 from .statement import Statement, Subject, build_statement, parse_statement
-
-PREDICATE_BASE = "https://provenote.example/"
-"""Stable prefix of the project's predicate types; a name, not an address."""
-GENERATED = PREDICATE_BASE + "generated/v1"
-STAMPED = PREDICATE_BASE + "stamped/v1"
-KEY_ADDED = PREDICATE_BASE + "key-added/v1"
-EVENT_TYPES = frozenset({GENERATED, STAMPED, KEY_ADDED})
 
 KEYS_ASSET = "keys"
 """The asset whose history is the ledger's own list of signing keys."""
+LOG_ASSET = "log"
+"""The asset whose history is what the log says of itself: anchors."""
+ADDING = frozenset({KEY_ADDED, KEY_ROTATED})
+"""Events that add a key."""
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 MAX_N = 2**53 - 1
 
@@ -84,10 +88,36 @@ def build_event(
     return build_statement(predicate_type, subjects, {**facts, "ledger": place.member()})
 
 
-def build_key_added(place: Place, public_key: PublicKey) -> bytes:
-    """Return the statement bytes that add a signing key to the ledger."""
-    subject = Subject("key", hashlib.sha256(public_key.raw).digest())
-    return build_event(KEY_ADDED, place, [subject], {"key": public_key.jwk()})
+def build_key_added(
+    place: Place, public_key: PublicKey, *, roles: Collection[str] = (), party: str | None = None
+) -> bytes:
+    """Return the statement bytes that add a signing key; without roles and party it is the house's."""
+    grant = {} if party is None and not roles else {"roles": sorted(roles), "party": party}
+    return build_event(KEY_ADDED, place, [_key_subject(public_key)], {"key": public_key.jwk(), **grant})
+
+
+def build_key_rotated(place: Place, public_key: PublicKey, replaces: str) -> bytes:
+    """Return the statement bytes by which a key takes over from the key with the id `replaces`."""
+    facts = {"key": public_key.jwk(), "replaces": replaces}
+    return build_event(KEY_ROTATED, place, [_key_subject(public_key)], facts)
+
+
+def build_key_revoked(
+    place: Place, public_key: PublicKey, reason: str, *, disputed_from: int | None = None
+) -> bytes:
+    """Return the statement bytes that revoke a key; what it signed from a log index on can be disputed."""
+    disputed = {} if disputed_from is None else {"from": disputed_from}
+    facts = {"key_id": public_key.key_id, "reason": reason, **disputed}
+    return build_event(KEY_REVOKED, place, [_key_subject(public_key)], facts)
+
+
+def asset_subject(asset: str) -> Subject:
+    """Return the subject of an event that is about no file: the digest of the asset's name."""
+    return Subject("asset", hashlib.sha256(check_asset(asset).encode("ascii")).digest())
+
+
+def _key_subject(public_key: PublicKey) -> Subject:
+    return Subject("key", hashlib.sha256(public_key.raw).digest())
 
 
 @dataclass(frozen=True)
@@ -133,7 +163,7 @@ def parse_event(entry: bytes) -> Proposal:
     """Parse an entry, checking form alone; FormatError, or WeakKeyError for a key that must not be added."""
     envelope = parse_envelope(entry)
     statement = parse_statement(envelope.unverified_payload)
-    added_key = parse_added_key(statement) if statement.predicate_type == KEY_ADDED else None
+    added_key = parse_added_key(statement) if statement.predicate_type in ADDING else None
     return Proposal(envelope, statement, parse_place(statement), added_key)
 
 
@@ -167,19 +197,15 @@ def parse_place(statement: Statement) -> Place:
 
 
 def parse_added_key(statement: Statement) -> PublicKey:
-    """Return the key that a key-added event adds; WeakKeyError when it must not be used."""
-    if statement.predicate_type != KEY_ADDED:
+    """Return the key that an event adds; WeakKeyError when it must not be used."""
+    if statement.predicate_type not in ADDING:
         raise EventError(f"expected predicate type {KEY_ADDED}, got {statement.predicate_type}")
-    check_members(dict(statement.predicate), {"key", "ledger"}, "key-added predicate")
-    return PublicKey.from_jwk(statement.predicate["key"])
+    return PublicKey.from_jwk(statement.predicate.get("key"))
 
 
 def parse_commitments(statement: Statement) -> dict[str, bytes]:
     """Return the commitments of a predicate by label: its member `commitments`, {label: 64 hex digits}."""
-    members = statement.predicate.get("commitments", {})
-    if not isinstance(members, dict):
-        raise FormatError(f"commitments: expected an object, got {type(members).__name__}")
-    return {label: check_hex(digest, f"commitment {label:.80}") for label, digest in members.items()}
+    return check_commitments(statement.predicate.get("commitments", {}), "commitments")
 
 
 def check_asset(asset: object) -> str:
@@ -192,7 +218,7 @@ def check_asset(asset: object) -> str:
 def check_event(
     statement: Statement, place: Place, key_ids: Collection[str], known_key_ids: Collection[str]
 ) -> None:
-    """Check the rules of an event type.
+    """Check the rules of an event type, as far as they need no history (`custody` has those that do).
 
     Parameters
     ----------
@@ -203,17 +229,18 @@ def check_event(
     Raises
     ------
     EventError : a type that the ledger does not know, or a rule of the module's table is broken
-    FormatError : malformed commitments
+    FormatError : a predicate that has not the members of its type
     """
-    parse_commitments(statement)
     kind = statement.predicate_type
     if kind not in EVENT_TYPES:
         raise EventError(f"expected an event type of {sorted(EVENT_TYPES)}, got {kind!r:.120}")
-    if (kind == KEY_ADDED) != (place.asset == KEYS_ASSET):
-        raise EventError(f"expected key-added events under the asset {KEYS_ASSET!r} alone, got {kind} there")
+    check_predicate(statement)
+    for kinds, asset in ((KEY_TYPES, KEYS_ASSET), (frozenset({ANCHORED}), LOG_ASSET)):
+        if (kind in kinds) != (place.asset == asset):
+            raise EventError(f"expected {sorted(kinds)} under the asset {asset!r} alone, got {kind} there")
     if kind == GENERATED and place.n != 0:
         raise EventError(f"expected 'generated' as an asset's first event, got it as event {place.n}")
-    if kind == KEY_ADDED:
+    if kind in ADDING:
         added = parse_added_key(statement).key_id
         if added in known_key_ids:
             raise EventError(f"expected a key that is new to the ledger, got {added}")

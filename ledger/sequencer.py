@@ -19,8 +19,9 @@ from sqlalchemy import Connection, func, select
 from . import merkle
 from .chain import extend_chain, start_chain
 from .checkpoint import open_checkpoint, sign_checkpoint
+from .custodian import Custodian
 from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, StorageError, WeakKeyError
-from .event import Event, Head, Place, open_event
+from .event import KEYS_ASSET, Event, Head, Place, open_event
 from .keys import PublicKey, SigningKey
 from .note import parse_vkey
 from .receipt import Receipt
@@ -58,6 +59,7 @@ class Sequencer:
     state: State
     frontier: list[bytes]
     known_keys: dict[str, PublicKey]
+    custodian: Custodian = field(default_factory=Custodian)
     heads: dict[str, Head | None] = field(default_factory=dict)
     new_indexes: dict[bytes, int] = field(default_factory=dict)
     rows: dict[sqlalchemy.Table, list[dict[str, object]]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Sequencer:
                 f"expected an event of {event.asset!r} from its draft, got {opened.place.asset!r}"
             )
         self._check_place(opened.place)
+        self.custodian.admit(opened, leaf, self.size, self._head(KEYS_ASSET), self._read_entries)
         return self._collect(entry, leaf, opened)
 
     def write(self, log_signing_key: SigningKey) -> None:
@@ -110,6 +113,10 @@ class Sequencer:
         if asset not in self.heads:
             self.heads[asset] = read_head(self.connection, asset)
         return self.heads[asset]
+
+    def _read_entries(self, asset: str) -> list[tuple[int, bytes]]:
+        query = select(ENTRY.c.entry_index, ENTRY.c.entry).where(ENTRY.c.asset == asset).order_by(ENTRY.c.n)
+        return [(row.entry_index, row.entry) for row in self.connection.execute(query)]
 
     def _find(self, leaf: bytes) -> int | None:
         if leaf in self.new_indexes:

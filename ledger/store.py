@@ -22,6 +22,7 @@ from . import merkle
 from .canonical import check_hex
 from .chain import start_chain
 from .checkpoint import MAX_SIZE, Checkpoint, open_checkpoint, sign_checkpoint
+from .custodian import Custodian
 from .database import database_path, describe_error, open_engine, translate_errors
 from .errors import (
     CorruptError,
@@ -67,6 +68,7 @@ class Store:
         self.path = database_path(url)
         self.engine = open_engine(url)
         self._lock_timeout_s = lock_timeout_s
+        self._custodian = Custodian()
         try:
             with self._read() as connection:
                 state = self._read_start(connection)
@@ -155,9 +157,8 @@ class Store:
                 self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
             ):
                 state = self._read_state(connection)
-                sequencer = Sequencer(
-                    connection, state, read_edge(connection, state), read_known_keys(connection)
-                )
+                edge, known_keys = read_edge(connection, state), read_known_keys(connection)
+                sequencer = Sequencer(connection, state, edge, known_keys, self._custodian)
                 indexes = [sequencer.add(event) for event in events]
                 fresh = {}
                 if sequencer.new_indexes:
