@@ -35,6 +35,7 @@ SIGNALS = [
     ("a tone", tone(440.0), ("sustained-tone",)),
     ("a chord", sum(tone(f, amplitude=0.15) for f in (220.0, 277.2, 329.6)), ("sustained-tone",)),
     ("a tone in opposite phase", np.concatenate([tone(440.0), -tone(440.0)]), ("sustained-tone",)),
+    ("a tone on the second channel", np.concatenate([0 * tone(440.0), tone(440.0)]), ("sustained-tone",)),
     ("a square wave", square(441.0, 0.5), ("sustained-tone",)),
     ("a full-scale square wave", square(441.0, 1.0), ("full-scale", "sustained-tone")),
     ("music", music(), ("unexplained",)),
