@@ -34,16 +34,18 @@ THEORY = (
     "about sqrt(1 / (1 + pi n / (2 Q))); answers with p, unrounded, with sqrt(1 / (1 + n / Q)) at "
     "best. Noise on the cells needs no answers but those that find its strength."
 )
-QUERIES = {True: 20, False: 400}
+QUERIES = {True: 16, False: 400}
 HOSTS = {True: 1, False: 2}
 SECONDS = 10.0
+# By how much the noise under the questions follows the answers.
+STEP = 1.1
 # Strength of the random changes asked about, dB on every cell.
 PROBE_DB = 1.5
 NOISE_DB = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0)
 LIMITS_DB = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 YES_NO, POWERS, KEY = "yes or no", "power of ten of p", "the key itself"
 # Estimates of these cosines are made up from the key, to learn how good one must be.
-COSINES = (0.1, 0.2, 0.3, 0.5)
+COSINES = {True: (0.2, 0.5), False: (0.1, 0.2, 0.3, 0.5)}
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,24 @@ def find_border(scene: Scene, noise: Plane, grid: Grid) -> tuple[float, Audio | 
 
 
 def ask(
-    scene: Scene, answers: str, border: Plane, queries: int, grid: Grid, rng: np.random.Generator
+    scene: Scene, answers: str, noise: Plane, queries: int, grid: Grid, rng: np.random.Generator
 ) -> tuple[Plane, list[tuple[int, float]]]:
-    """Ask about pairs of random changes around `border` (dB): the estimate of the chips and its course."""
+    """Ask about pairs of random changes, on top of `noise` (dB): the estimate of the chips and its course.
+
+    Where both of a pair answer no there was too much noise, where both answer yes too little: the level
+    follows, so that the answers stay at the border.
+    """
     total = np.zeros((grid.columns, grid.rows), np.float32)
-    course = []
+    course, level = [], 1.0
     for number in range(1, queries // 2 + 1):
         change = rng.choice([-PROBE_DB, PROBE_DB], total.shape).astype(np.float32)
-        up, down = (write_gains(scene.marked, border + sign * change, grid) for sign in (1, -1))
+        up, down = (
+            write_gains(scene.marked, np.float32(level) * noise + sign * change, grid) for sign in (1, -1)
+        )
         if answers == YES_NO:
-            difference = float(scene.detected(up)) - float(scene.detected(down))
+            yes = scene.detected(up), scene.detected(down)
+            difference = float(yes[0]) - float(yes[1])
+            level *= STEP ** (sum(yes) - 1)
         else:
             difference = scene.power(down) - scene.power(up)
         total += np.float32(difference) * change
@@ -113,11 +123,11 @@ def attack(material: Material, scene: Scene, grid: Grid) -> list[dict[str, Any]]
     ]
     queries = QUERIES[material.short]
     for answers in (YES_NO, POWERS):
-        # A step inside the border both answers occur; far from it p says more.
-        at = noise * np.float32(0.95 * noise_db if answers == YES_NO else 0.0)
+        # At the border both answers occur; p says most where the mark is strong.
+        at = noise * np.float32(noise_db if answers == YES_NO else 0.0)
         estimate, course = ask(scene, answers, at, queries, grid, rng)
         rows.append(subtract(scene, answers, estimate, course, grid))
-    for cosine in COSINES:
+    for cosine in COSINES[material.short]:
         error = rng.standard_normal(scene.chips.shape).astype(np.float32)
         estimate = cosine * scene.chips + np.sqrt(1 - cosine**2) * error
         row = subtract(scene, made_up(cosine), np.asarray(estimate, np.float32), [], grid)
