@@ -32,8 +32,8 @@ def noisy(audio: np.ndarray, level_db: float) -> np.ndarray:
 
 
 def test_a_known_mark_is_told_where_the_blind_payload_fails(marked: np.ndarray) -> None:
-    """Three seconds are less than one block: the payload cannot be read, its presence can be tested."""
-    clip = marked[:, 9 * RATE : 12 * RATE].copy()
+    """A second is a quarter of a block: the payload cannot be read, its presence can be tested."""
+    clip = marked[:, 9 * RATE : 10 * RATE].copy()
     assert not watermark.detect(clip, sample_rate=RATE, watermark_keys=[WATERMARK_KEY]).detected
     known = match(clip)
     assert known.present
@@ -76,7 +76,7 @@ def test_blocks_of_any_size_give_the_same_answer(marked: np.ndarray) -> None:
     assert matcher.finish() == match(marked)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 5_000])
+@pytest.mark.parametrize("samples", [0, 1, 700])
 def test_too_little_audio_is_an_answer(samples: int, marked: np.ndarray) -> None:
     found = match(marked[:, :samples])
     assert not found.present

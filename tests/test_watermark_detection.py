@@ -51,7 +51,7 @@ def check_found(found: watermark.Detection) -> watermark.Alignment:
     assert found.detected
     assert found.payload == PAYLOAD
     assert found.watermark_key_index == 0
-    assert found.profile_name == "pn1"
+    assert found.profile_name == "pn2"
     assert found.false_alarm_probability <= DETECTION_PROBABILITY
     assert found.alignment is not None
     return found.alignment
@@ -142,6 +142,28 @@ def test_the_right_one_of_several_keys_is_named(marked: np.ndarray) -> None:
     )
     assert found.payload == PAYLOAD
     assert found.watermark_key_index == 1
+
+
+def test_a_file_marked_under_the_first_profile_stays_readable(host: np.ndarray) -> None:
+    old = watermark.embed(
+        host, sample_rate=RATE, watermark_key=WATERMARK_KEY, payload=PAYLOAD, profile=watermark.PROFILES[-1]
+    )
+    found = detect(old)
+    assert found.payload == PAYLOAD
+    assert found.profile_name == "pn1"
+    newest_only = watermark.detect(
+        old, sample_rate=RATE, watermark_keys=[WATERMARK_KEY], profiles=[watermark.PROFILE]
+    )
+    assert not newest_only.detected
+
+
+def test_the_epoch_that_marked_is_named(host: np.ndarray) -> None:
+    epochs = [watermark.epoch_key(WATERMARK_KEY, bytes([n]) * 32) for n in range(8)]
+    clip = clip_of(host, 0.0, 8.0)
+    done = watermark.embed(clip, sample_rate=RATE, watermark_key=epochs[5], payload=PAYLOAD)
+    found = watermark.detect(done, sample_rate=RATE, watermark_keys=epochs, profiles=[watermark.PROFILE])
+    assert found.payload == PAYLOAD
+    assert found.watermark_key_index == 5
 
 
 def test_segments_show_where_the_mark_is(host: np.ndarray, marked: np.ndarray) -> None:

@@ -58,5 +58,5 @@ def test_check_depends_on_key_and_payload() -> None:
 
 @pytest.mark.parametrize("bad", [b"", bytes(31), bytes(33), "k" * 32])
 def test_a_watermark_key_of_another_length_is_refused(bad: bytes) -> None:
-    with pytest.raises(ValueError, match="watermark key of 32 bytes"):
+    with pytest.raises(ValueError, match="watermark key of 32 or 64 bytes"):
         layout_of(bad, PN1)

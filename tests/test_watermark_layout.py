@@ -3,9 +3,11 @@
 import hashlib
 
 import numpy as np
+import pytest
 
+from watermark.keystream import epoch_key
 from watermark.layout import codeword_of, first_column_of, layout_of
-from watermark.profile import PN1, PROFILES
+from watermark.profile import PN1, PN2, PROFILES, Profile
 
 WATERMARK_KEY = bytes(range(32))
 PAYLOAD = bytes.fromhex("0123456789abcdef")
@@ -62,13 +64,32 @@ def test_profile_names_are_unique_and_cells_fit_octaves() -> None:
         assert profile.check_bits % 8 == 0
 
 
-def test_pn1_is_frozen() -> None:
+PINNED = {
+    "pn1": ("119066e23923a2811d1c7678425adab9e33ea1d46b7c6f1b8b8b18ca2c97cdad", 13),
+    "pn2": ("1dfe515070c2f8cc082e3e028e29362cd6de4a946daefaa3cd7d83bd84b328af", 81),
+}
+
+
+@pytest.mark.parametrize("profile", [PN1, PN2], ids=lambda profile: profile.name)
+def test_a_published_profile_is_frozen(profile: Profile) -> None:
     """A file marked yesterday is read tomorrow: a published profile's pattern is pinned by its digest."""
-    layout = layout_of(WATERMARK_KEY, PN1)
-    chips = layout.chips(codeword_of(PAYLOAD, WATERMARK_KEY, PN1))
+    layout = layout_of(WATERMARK_KEY, profile)
+    chips = layout.chips(codeword_of(PAYLOAD, WATERMARK_KEY, profile))
     pattern = chips.tobytes() + layout.row_bands.astype("<i8").tobytes()
-    assert (
-        hashlib.sha256(pattern).hexdigest()
-        == "119066e23923a2811d1c7678425adab9e33ea1d46b7c6f1b8b8b18ca2c97cdad"
-    )
-    assert first_column_of(PAYLOAD, WATERMARK_KEY, PN1) == 13
+    digest = hashlib.sha256(pattern).hexdigest()
+    assert (digest, first_column_of(PAYLOAD, WATERMARK_KEY, profile)) == PINNED[profile.name]
+
+
+def test_epochs_of_a_key_share_synchronisation_and_nothing_else() -> None:
+    one = layout_of(epoch_key(WATERMARK_KEY, bytes(32)), PN2)
+    other = layout_of(epoch_key(WATERMARK_KEY, bytes([1]) * 32), PN2)
+    assert (one.sync_chips == other.sync_chips).all()
+    agreement = one.payload_chips.astype(int) * other.payload_chips
+    assert abs(agreement.sum()) < 6 * (agreement != 0).sum() ** 0.5
+    assert (one.codeword_position != other.codeword_position).mean() > 0.5
+
+
+def test_a_key_of_two_equal_halves_is_the_key_of_32_bytes() -> None:
+    one, other = layout_of(WATERMARK_KEY, PN2), layout_of(WATERMARK_KEY * 2, PN2)
+    assert (one.sync_chips == other.sync_chips).all()
+    assert (one.payload_chips == other.payload_chips).all()

@@ -2,14 +2,17 @@
 
 from .candidate import CandidateMatch, CandidateMatcher, match_candidate
 from .detection import Detector, detect
-from .embedding import Embedder, embed
+from .embedding import GENTLE, STRONG, Embedder, embed
 from .errors import AudioError, WatermarkError
+from .keystream import epoch_key
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import PROFILE, PROFILES, Profile
 
 __all__ = [
+    "GENTLE",
     "PROFILE",
     "PROFILES",
+    "STRONG",
     "Alignment",
     "AudioError",
     "CandidateMatch",
@@ -22,5 +25,6 @@ __all__ = [
     "WatermarkError",
     "detect",
     "embed",
+    "epoch_key",
     "match_candidate",
 ]

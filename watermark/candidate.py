@@ -150,7 +150,7 @@ class CandidateMatcher:
         grid = frame_grid(self._profile, self._sample_rate)
         power = frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0)
         segment = Segment(power, grid, self._profile)
-        scales = [1.0, *scales_for(segment)]
+        scales = [1.0, *scales_for(self._profile, segment.frames)]
         rough = search(segment, self._pattern, scales, REFINED)
         self._most_placements = max(
             self._most_placements, placements_searched(self._profile, len(scales), REFINED)

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from .finding import Finder
+from .keystream import check_watermark_key, sync_key
+from .layout import layout_of
 from .outcome import Detection
-from .profile import PROFILES
+from .profile import PROFILES, Profile
 from .reader import KeyReader
 from .segmenting import Segmenter
 from .spectrogram import frame_grid, frame_power
@@ -15,7 +18,13 @@ from .synchronisation import Segment
 FloatArray = npt.NDArray[np.float32]
 
 
-def detect(audio: FloatArray, *, sample_rate: int, watermark_keys: Sequence[bytes]) -> Detection:
+def detect(
+    audio: FloatArray,
+    *,
+    sample_rate: int,
+    watermark_keys: Sequence[bytes],
+    profiles: Sequence[Profile] = PROFILES,
+) -> Detection:
     """Return what marks under `watermark_keys` the clip carries.
 
     Parameters
@@ -23,8 +32,11 @@ def detect(audio: FloatArray, *, sample_rate: int, watermark_keys: Sequence[byte
     audio : float32, shape (channels, samples)
     sample_rate : int
         Hz, 8,000 to 192,000.
-    watermark_keys : sequence of 32 bytes each
-        All are tried; the strongest mark found is reported.
+    watermark_keys : sequence of 32 or 64 bytes each
+        All are tried; the strongest mark found is reported. Epochs of one key (64 bytes, the same first half)
+        cost little more than one of them.
+    profiles : sequence of Profile
+        Those that marks may have been embedded with; each costs a search of its own.
 
     Raises
     ------
@@ -32,7 +44,9 @@ def detect(audio: FloatArray, *, sample_rate: int, watermark_keys: Sequence[byte
         The audio cannot be worked on. Finding nothing is a result.
     """
     channels = audio.shape[0] if isinstance(audio, np.ndarray) and audio.ndim == 2 else 1
-    detector = Detector(sample_rate=sample_rate, channels=channels, watermark_keys=watermark_keys)
+    detector = Detector(
+        sample_rate=sample_rate, channels=channels, watermark_keys=watermark_keys, profiles=profiles
+    )
     detector.push(audio)
     return detector.finish()
 
@@ -40,38 +54,48 @@ def detect(audio: FloatArray, *, sample_rate: int, watermark_keys: Sequence[byte
 class Detector:
     """Looks for marks in a signal that comes in blocks; holds at most 24 s of it at a time."""
 
-    def __init__(self, *, sample_rate: int, channels: int, watermark_keys: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        channels: int,
+        watermark_keys: Sequence[bytes],
+        profiles: Sequence[Profile] = PROFILES,
+    ) -> None:
         self._segmenter = Segmenter(sample_rate=sample_rate, channels=channels)
-        if not watermark_keys:
-            raise ValueError("expected at least one watermark key")
+        if not watermark_keys or not profiles:
+            raise ValueError("expected at least one watermark key and one profile")
         self._sample_rate = sample_rate
-        self._readers = [
-            KeyReader(watermark_key, profile, index)
-            for profile in PROFILES
-            for index, watermark_key in enumerate(watermark_keys)
-        ]
+        self._finders: dict[tuple[Profile, bytes], Finder] = {}
+        self._readers = []
+        for profile in profiles:
+            for index, watermark_key in enumerate(watermark_keys):
+                check_watermark_key(watermark_key)
+                finder = self._finders.setdefault(
+                    (profile, sync_key(watermark_key)), Finder(layout_of(watermark_key, profile))
+                )
+                self._readers.append(KeyReader(watermark_key, profile, index, finder))
 
     def push(self, block: FloatArray) -> None:
         """Take the next samples, float32 (channels, n)."""
         for start, audio in self._segmenter.push(block):
-            self._read(start, audio)
+            self._read(start, audio, alone=False)
 
     def finish(self) -> Detection:
         """Return the outcome for everything pushed."""
         for start, audio in self._segmenter.finish():
-            self._read(start, audio)
+            self._read(start, audio, alone=start == 0)
         outcomes = [reader.conclude(len(self._readers)) for reader in self._readers]
         return min(outcomes, key=lambda found: (not found.detected, found.false_alarm_probability))
 
-    def _read(self, start: int, audio: FloatArray) -> None:
-        """Let every reader read a segment that begins at sample `start`."""
+    def _read(self, start: int, audio: FloatArray, *, alone: bool) -> None:
+        """Let every finder read a segment that begins at sample `start`."""
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
-        segments: dict[str, Segment] = {}
-        for reader in self._readers:
-            profile = reader.layout.profile
-            if profile.name not in segments:
+        segments: dict[Profile, Segment] = {}
+        for (profile, _), finder in self._finders.items():
+            if profile not in segments:
                 grid = frame_grid(profile, self._sample_rate)
                 power = frame_power(audio, grid, 0, grid.frames(samples), 0)
-                segments[profile.name] = Segment(power, grid, profile)
-            reader.read(segments[profile.name], start_s, end_s)
+                segments[profile] = Segment(power, grid, profile)
+            finder.read(segments[profile], start_s, end_s, alone=alone)

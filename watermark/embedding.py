@@ -4,8 +4,8 @@ The signal is analysed in overlapping frames; each frame's spectrum is multiplie
 cell, the same for all channels, and the *change* is overlapped and added to the untouched signal, so that
 gains of 1 give back the very samples. A cell's gain follows the host (informed embedding; improved spread
 spectrum, Malvar and Florencio 2003, here as a hinge): none where the whitened host already agrees with the
-chip by `target_deviation`, and up to `gain_limit_db` where it does not, less where it would be heard
-(`masking`).
+chip by `target_deviation`, and up to `gain_limits_db` where it does not, less where it would be heard and
+more where it is masked (`masking`).
 """
 
 import numpy as np
@@ -18,6 +18,7 @@ from .masking import (
     PEAK_GUARD_SAMPLES,
     guard_peaks,
     local_power,
+    masking_share,
     steadiness_limit,
     transient_guard,
 )
@@ -35,12 +36,21 @@ from .whitening import whiten
 
 FloatArray = npt.NDArray[np.float32]
 
-# Columns marked at a time.
-CHUNK_COLUMNS = 128
+# How much is marked at a time.
+CHUNK_S = 7.5
+# Bounds of the strength, and the two settings beside 1.0 whose audibility docs/watermark.md states.
+WEAKEST, STRONGEST = 0.25, 4.0
+GENTLE, STRONG = 0.7, 1.4
 
 
 def embed(
-    audio: FloatArray, *, sample_rate: int, watermark_key: bytes, payload: bytes, profile: Profile = PROFILE
+    audio: FloatArray,
+    *,
+    sample_rate: int,
+    watermark_key: bytes,
+    payload: bytes,
+    strength: float = 1.0,
+    profile: Profile = PROFILE,
 ) -> FloatArray:
     """Return `audio` with a mark in it.
 
@@ -49,8 +59,10 @@ def embed(
     audio : float32, shape (channels, samples), in [-1, 1]
     sample_rate : int
         Hz, 8,000 to 192,000.
-    watermark_key : bytes of 32
+    watermark_key : bytes of 32, or of 64 (`keystream`)
     payload : bytes of 8
+    strength : float
+        What every limit of a gain is multiplied with, 0.25 to 4; `GENTLE`, 1 and `STRONG` have been measured.
 
     Returns
     -------
@@ -67,6 +79,7 @@ def embed(
         channels=channels,
         watermark_key=watermark_key,
         payload=payload,
+        strength=strength,
         profile=profile,
     )
     return np.concatenate([embedder.push(audio), embedder.finish()], axis=1)
@@ -86,9 +99,12 @@ class Embedder:
         channels: int,
         watermark_key: bytes,
         payload: bytes,
+        strength: float = 1.0,
         profile: Profile = PROFILE,
     ) -> None:
         check_format(sample_rate, channels)
+        if not WEAKEST <= strength <= STRONGEST:
+            raise ValueError(f"expected a strength of {WEAKEST} to {STRONGEST}, got {strength}")
         if not isinstance(payload, bytes) or len(payload) * 8 != profile.payload_bits:
             raise ValueError(f"expected a payload of {profile.payload_bits // 8} bytes")
         self._profile = profile
@@ -100,6 +116,9 @@ class Embedder:
         chips = self._layout.chips(codeword_of(payload, watermark_key, profile))
         self._chips = np.roll(chips, -first_column_of(payload, watermark_key, profile), axis=0)
         self._row_of_bin = self._rows_of_bins()
+        octave = self._layout.row_bands[:, 0] // profile.bands_per_octave
+        # (rows,): the most that a cell gets before the ear is asked.
+        self._limits_db = (strength * np.array(profile.gain_limits_db)[octave]).astype(np.float32)
         # Input from absolute sample _origin on, and the change to it gathered so far, of the same shape.
         self._origin = 0
         self._host = np.zeros((channels, 0), np.float32)
@@ -135,7 +154,7 @@ class Embedder:
         return np.concatenate(done, axis=1)
 
     def _chunk_frames(self) -> int:
-        return CHUNK_COLUMNS * self._profile.frames_per_column
+        return round(CHUNK_S / self._profile.column_s) * self._profile.frames_per_column
 
     def _received(self) -> int:
         return self._origin + self._host.shape[1]
@@ -189,8 +208,9 @@ class Embedder:
         wanted_db = (self._profile.target_deviation - agreement * chips) * spread_db
         local = local_power(power, self._grid, edges_hz)
         steady = self._cell_means(steadiness_limit(local, self._profile)[first - begin :], columns)
-        limit_db = self._profile.gain_limit_db * steady
-        gains_db = chips * np.clip(wanted_db, np.minimum(self._profile.gain_floor_db, limit_db), limit_db)
+        under = np.log(local).astype(np.float32) - levels
+        masked = masking_share(self._cell_means(under[first - begin :], columns), self._profile)
+        gains_db = chips * np.clip(wanted_db, 0.0, self._limits_db * steady * masked)
         frame_column = np.arange(stop - first) // per_column
         guard = transient_guard(local, self._grid, self._profile)[first - begin : stop - begin]
         by_row = np.minimum.reduceat(guard, self._layout.row_bands[:, 0], axis=1)

@@ -21,8 +21,8 @@ GUARD_WINDOWS = 0.75
 # Half width of the span in which the change is turned down around a sample that it would drive over full
 # scale.
 PEAK_GUARD_SAMPLES = 256
-# One step under the largest sample of 16 bits: a host that does not clip is not driven to where it would.
-FULL_SCALE = 32766 / 32768
+# A few steps under the largest sample of 16 bits: a host that does not clip is not driven to where it would.
+FULL_SCALE = 32762 / 32768
 
 
 def local_power(power: FloatArray, grid: FrameGrid, edges_hz: DoubleArray) -> DoubleArray:
@@ -70,6 +70,20 @@ def steadiness_limit(local: DoubleArray, profile: Profile) -> FloatArray:
     motion_db = moving_mean(change_db.astype(np.float32), profile.motion_frames, 0)
     share = np.clip(motion_db / profile.motion_reference_db, profile.steady_share, 1.0)
     return np.asarray(share, np.float32)
+
+
+def masking_share(under: FloatArray, profile: Profile) -> FloatArray:
+    """Return what the limit of a gain is multiplied with for where its cell stands in its critical band:
+    float32, the shape of `under`.
+
+    `under` is the log power of the band around (`local_power`) less that of the cell. The noise-to-mask
+    ratio of a gain g on a cell of power p is about g^2 p / local, so the same ratio everywhere would let g
+    grow with (local / p)^(1/2), which is `masking_exponent` 1; less is taken, since what lies far under the
+    mask is what codecs and noise destroy first.
+    """
+    low, high = profile.masking_bounds
+    exponent = profile.masking_exponent / 2 * (under - profile.masking_reference)
+    return np.asarray(np.clip(np.exp(exponent), low, high), np.float32)
 
 
 def guard_peaks(host: FloatArray, change: FloatArray) -> FloatArray:

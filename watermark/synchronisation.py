@@ -2,7 +2,7 @@
 pattern.
 
 On the log-frequency plane a pitch shift is a translation and a tempo change a scaling of time. For each time
-scale the plane is read in quarter columns, folded over the length of a block, and correlated with the
+scale the plane is read in fractions of a column, folded over the length of a block, and correlated with the
 pattern by one two-dimensional FFT, which gives the statistic of every shift and every place at once (DESIGN:
 the search; the idea of reading scale off a log-frequency pattern is Xiang et al. 2014). The best few are
 then refined by reading the cells exactly.
@@ -25,16 +25,16 @@ FloatArray = npt.NDArray[np.float32]
 
 # Bands of room on either side of the plane: +-16 of 36 to the octave is +-5.3 semitones.
 MARGIN_BANDS = 16
-# Reading steps to a column in the search.
-STEPS_PER_COLUMN = 4
 # Natural log of the time scales searched: 0.74 .. 1.35.
 LOG_SCALE_LIMIT = 0.3
 # A neighbouring scale may drift this much over the segment, in columns, from its middle to its ends.
 DRIFT_COLUMNS = 0.75
-# Share of the best statistic at which "not sped up" or "not shifted" is preferred.
-PLAIN_SHARE = 0.98
+# How much likelier another scale or pitch must be than "not sped up" or "not shifted" to be believed.
+PLAIN_NATS = 3.0
 # Candidates kept of each scale and of the search.
 PEAKS_PER_SCALE = 3
+# Placements whose blocks begin closer than this (0.17 s) are near copies of one another.
+NEAR_FRAMES = 15
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Segment:
 
     def __init__(self, power: FloatArray, grid: FrameGrid, profile: Profile) -> None:
         self.frames = power.shape[0]
+        self.hop_s = grid.hop_s
         self.profile = profile
         self._grid = grid
         self._cumulative = cumulative_log_power(power, profile)
@@ -105,12 +106,12 @@ def read_cells(
 
 
 def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[DoubleArray, int]:
-    """Return the whitened values of the rows in steps of a quarter column, and the first step's number.
+    """Return the whitened values of the rows, `follow_steps` to a column, and the first step's number.
 
     float64 (steps, rows); step 0 begins where the placement's column 0 does, and the first one returned holds
     the segment's first frame.
     """
-    step_frames = segment.profile.frames_per_column / (STEPS_PER_COLUMN * placement.scale)
+    step_frames = segment.profile.frames_per_column / (segment.profile.follow_steps * placement.scale)
     first = int(np.floor(-placement.start_frames / step_frames))
     stop = int(np.floor((segment.frames - placement.start_frames) / step_frames))
     position = placement.start_frames + np.arange(first, max(stop, first) + 1) * step_frames
@@ -145,27 +146,40 @@ def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
     return float((layout.sync_chips * cells).sum() / np.sqrt(energy)) if energy > 0 else 0.0
 
 
-def scales_for(segment: Segment) -> DoubleArray:
-    """Return the time scales of the full search, spaced so that none drifts by more than DRIFT_COLUMNS."""
-    columns = segment.frames / segment.profile.frames_per_column
-    step = min(max(2 * DRIFT_COLUMNS / max(columns, 1.0), 0.003), 0.02)
+def scales_for(profile: Profile, frames: int) -> DoubleArray:
+    """Return the time scales of a full search over `frames` frames, spaced so that none drifts by more than
+    DRIFT_COLUMNS.
+    """
+    columns = frames / profile.frames_per_column
+    step = min(max(2 * DRIFT_COLUMNS / max(columns, 1.0), 0.0015), 0.02)
     count = int(np.ceil(LOG_SCALE_LIMIT / step))
     return np.exp(np.arange(-count, count + 1, dtype=np.float64) * (LOG_SCALE_LIMIT / count))
 
 
 def search(
-    segment: Segment, layout: Layout, scales: Sequence[float] | DoubleArray, keep: int
+    segment: Segment,
+    layout: Layout,
+    scales: Sequence[float] | DoubleArray,
+    keep: int,
+    span: tuple[int, int] | None = None,
 ) -> list[Placement]:
-    """Return the `keep` best placements over `scales`, all shifts and all places, best first, unrefined."""
+    """Return the `keep` best placements over `scales`, all shifts and all places, best first, unrefined.
+
+    Only the frames of `span` (first, stop) are looked at; by default all of them.
+    """
     profile = segment.profile
-    steps = profile.period_columns * STEPS_PER_COLUMN
+    steps = profile.period_columns * profile.search_steps
+    first_frame, stop_frame = span or (0, segment.frames)
+    frames = stop_frame - first_frame
     # Two planes, half a band apart, in one complex array.
-    plane = (segment.plane(0.0) + 1j * segment.plane(0.5)).astype(np.complex64)
+    part = slice(first_frame, stop_frame + 1)
+    plane = (segment.plane(0.0)[part] + 1j * segment.plane(0.5)[part]).astype(np.complex64)
+    plane -= plane[0]
     pattern, pattern_norm = _pattern_spectrum(layout)
     found: list[Placement] = []
     for scale in scales:
-        step_frames = profile.frames_per_column / (STEPS_PER_COLUMN * float(scale))
-        count = int(segment.frames / step_frames)
+        step_frames = profile.frames_per_column / (profile.search_steps * float(scale))
+        count = int(frames / step_frames)
         position = np.arange(count + 1, dtype=np.float64) * step_frames
         read = np.diff(_between(plane, position), axis=0)
         folded = fold(read, 0, steps)
@@ -177,22 +191,30 @@ def search(
             continue
         # (steps, shifts, 2): the last axis is the half band
         values = np.stack([correlation.real, correlation.imag], axis=-1) / np.float32(energy * pattern_norm)
-        found += _peaks(values, float(scale), step_frames)
+        found += _peaks(values, float(scale), step_frames, profile.search_steps)
+    period = profile.period_columns * profile.frames_per_column
+    found = [replace(p, start_frames=(p.start_frames + first_frame) % (period / p.scale)) for p in found]
     found.sort(key=lambda placement: -placement.statistic)
-    return _distinct(found, profile, keep)
+    return _distinct(found, keep)
 
 
-def refine(segment: Segment, layout: Layout, placement: Placement) -> Placement:
-    """Return the placement moved to the best statistic near it, by coordinates, reading the cells exactly."""
+def refine(
+    segment: Segment, layout: Layout, placement: Placement, span: tuple[int, int] | None = None
+) -> Placement:
+    """Return the placement moved to the best statistic near it, by coordinates, reading the cells exactly.
+
+    `span` is what the search looked at.
+    """
     profile = segment.profile
-    columns = segment.frames / profile.frames_per_column
+    first_frame, stop_frame = span or (0, segment.frames)
+    columns = (stop_frame - first_frame) / profile.frames_per_column
     best = replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
-    scale_step = min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.0015), 0.01)
-    start_step = profile.frames_per_column / (2 * STEPS_PER_COLUMN)
-    middle = segment.frames / 2
+    scale_step = min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.00075), 0.01)
+    start_step = profile.frames_per_column / (2 * profile.search_steps)
+    middle = (first_frame + stop_frame) / 2
     for shrink in (1.0, 0.5, 0.25):
         for scale in best.scale * (1 + scale_step * shrink * np.array([-1.0, -0.5, 0.5, 1.0])):
-            # The middle of the segment stays where it is.
+            # The middle of what was searched stays where it is.
             start = middle - (middle - best.start_frames) * best.scale / scale
             best = _better(
                 segment, layout, best, replace(best, scale=float(scale), start_frames=float(start))
@@ -203,9 +225,10 @@ def refine(segment: Segment, layout: Layout, placement: Placement) -> Placement:
             shift = float(np.clip(best.shift_bands + move, -MARGIN_BANDS, MARGIN_BANDS - 0.001))
             best = _better(segment, layout, best, replace(best, shift_bands=shift))
     # The plain answers, where they explain the segment as well.
-    for plain in (replace(best, scale=1.0), replace(best, shift_bands=0.0)):
+    unsped = replace(best, scale=1.0, start_frames=middle - (middle - best.start_frames) * best.scale)
+    for plain in (unsped, replace(best, shift_bands=0.0)):
         statistic = sync_statistic(read_cells(segment, layout, plain), layout)
-        if statistic >= PLAIN_SHARE * best.statistic:
+        if statistic > 0 and statistic**2 >= best.statistic**2 - 2 * PLAIN_NATS:
             best = replace(plain, statistic=statistic)
     period = profile.period_columns * profile.frames_per_column / best.scale
     return replace(best, start_frames=best.start_frames % period)
@@ -231,12 +254,14 @@ def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]
     bands = np.zeros((profile.period_columns, profile.bands + 2 * MARGIN_BANDS), np.float32)
     for row, (first, stop) in enumerate(layout.row_bands):
         bands[:, first:stop] = layout.sync_chips[:, row : row + 1] / (stop - first)
-    pattern = np.repeat(bands, STEPS_PER_COLUMN, axis=0)
+    pattern = np.repeat(bands, profile.search_steps, axis=0)
     norm = float(np.sqrt((pattern**2).sum() / pattern.size))
     return np.conj(fft.fft2(pattern)).astype(np.complex64), norm
 
 
-def _peaks(values: npt.NDArray[np.floating], scale: float, step_frames: float) -> list[Placement]:
+def _peaks(
+    values: npt.NDArray[np.floating], scale: float, step_frames: float, steps_per_column: int
+) -> list[Placement]:
     """Return the placements of the largest values, (steps, shifts, 2), that do not lie beside a larger
     one.
     """
@@ -253,21 +278,21 @@ def _peaks(values: npt.NDArray[np.floating], scale: float, step_frames: float) -
         )
         if all(
             abs(p.shift_bands - placement.shift_bands) > 1
-            or abs(p.start_frames - placement.start_frames) > 2 * STEPS_PER_COLUMN * step_frames
+            or abs(p.start_frames - placement.start_frames) > 2 * steps_per_column * step_frames
             for p in peaks
         ):
             peaks.append(placement)
     return peaks[:PEAKS_PER_SCALE]
 
 
-def _distinct(found: list[Placement], profile: Profile, keep: int) -> list[Placement]:
+def _distinct(found: list[Placement], keep: int) -> list[Placement]:
     """Return the first `keep` placements that are no near copy of one before them."""
     distinct: list[Placement] = []
     for placement in found:
         near = any(
             abs(np.log(p.scale / placement.scale)) < 0.012
             and abs(p.shift_bands - placement.shift_bands) <= 1
-            and abs(p.start_frames - placement.start_frames) < 3 * profile.frames_per_column
+            and abs(p.start_frames - placement.start_frames) < NEAR_FRAMES
             for p in distinct
         )
         if not near:
@@ -281,5 +306,5 @@ def placements_searched(profile: Profile, scales: int, refined: int) -> int:
     """Return how many placements a search over `scales` scales and the refinement of `refined` of them
     tries.
     """
-    steps = profile.period_columns * STEPS_PER_COLUMN
+    steps = profile.period_columns * profile.search_steps
     return scales * steps * 2 * (2 * MARGIN_BANDS + 1) + 30 * refined

@@ -17,7 +17,6 @@ from scipy.ndimage import maximum_filter1d
 
 from .layout import Layout
 from .synchronisation import (
-    STEPS_PER_COLUMN,
     Placement,
     Segment,
     fold,
@@ -31,11 +30,13 @@ IndexArray = npt.NDArray[np.int64]
 
 # A piece has a place of its own.
 PIECE_S = 0.5
-# Costs in nats: of moving by one step, by at most SHORT_STEPS (0.2 s), and to anywhere in the block.
+# Costs in nats: of moving by at most NUDGE_S (a time-stretcher's jitter), by at most SHORT_CUT_S, and to
+# anywhere in the block.
 NUDGE_COST = 1.5
 SHORT_CUT_COST = 3.3
 SPLICE_COST = 7.5
-SHORT_STEPS = 14
+NUDGE_S = 0.0145
+SHORT_CUT_S = 0.2
 # A piece's statistic is weighted by what it is expected to be: bounds of that expectation, in deviations.
 LEAST_EXPECTED = 1.8
 MOST_EXPECTED = 4.0
@@ -52,28 +53,36 @@ class Run:
 
 @dataclass(frozen=True)
 class Path:
-    """The runs of a segment in order, the cells read along them, and their synchronisation statistic."""
+    """The runs of a segment in order, the cells read along them, and their synchronisation statistic.
+
+    Between runs lie `nudges` moves by a jitter and `jumps` over cuts.
+    """
 
     runs: tuple[Run, ...]
+    nudges: int
+    jumps: int
     cells: DoubleArray
     statistic: float
 
 
 def follow(segment: Segment, layout: Layout, placement: Placement) -> Path:
     """Return the best path of places through the segment that starts from `placement`'s scale and pitch."""
-    steps = layout.profile.period_columns * STEPS_PER_COLUMN
-    step_frames = layout.profile.frames_per_column / (STEPS_PER_COLUMN * placement.scale)
+    profile = layout.profile
+    steps = profile.period_columns * profile.follow_steps
+    step_frames = profile.frames_per_column / (profile.follow_steps * placement.scale)
     values, first_step = read_steps(segment, layout, placement)
-    per_piece = round(PIECE_S * STEPS_PER_COLUMN / layout.profile.column_s)
+    per_piece = round(PIECE_S * profile.follow_steps / profile.column_s)
     pieces = max(len(values) // per_piece, 1)
     bounds = np.append(np.arange(pieces) * per_piece, len(values))
-    chips = np.repeat(layout.sync_chips, STEPS_PER_COLUMN, axis=0)
+    chips = np.repeat(layout.sync_chips, profile.follow_steps, axis=0)
     pattern = np.conj(fft.rfft(chips.astype(np.float64), axis=0))
     scores = np.stack(
         [_scores(values[a:b], first_step + int(a), pattern, steps) for a, b in pairwise(bounds)]
     )
     expected = np.clip(placement.statistic / np.sqrt(pieces), LEAST_EXPECTED, MOST_EXPECTED)
-    places = _best_path(expected * scores)
+    step_s = profile.column_s / profile.follow_steps
+    nudge, short = max(round(NUDGE_S / step_s), 1), round(SHORT_CUT_S / step_s)
+    places = _best_path(expected * scores, nudge, short)
     # A block's beginning is held while the path stays; place p lies p steps after the placement's own.
     edges = placement.start_frames + (first_step + bounds) * step_frames
     edges[0], edges[-1] = 0.0, segment.frames
@@ -87,7 +96,10 @@ def follow(segment: Segment, layout: Layout, placement: Placement) -> Path:
     cells = np.sum(
         [read_cells(segment, layout, r.placement, r.first_frame, r.last_frame) for r in runs], axis=0
     )
-    return Path(tuple(runs), cells, sync_statistic(cells, layout))
+    moves = [abs((b - a + steps // 2) % steps - steps // 2) for a, b in pairwise(places.tolist())]
+    nudges = sum(0 < move <= nudge for move in moves)
+    jumps = sum(move > nudge for move in moves)
+    return Path(tuple(runs), nudges, jumps, cells, sync_statistic(cells, layout))
 
 
 def _scores(values: DoubleArray, first: int, pattern: npt.NDArray[np.complex128], steps: int) -> DoubleArray:
@@ -98,9 +110,9 @@ def _scores(values: DoubleArray, first: int, pattern: npt.NDArray[np.complex128]
     return np.asarray(correlation / deviation if deviation > 0 else correlation)
 
 
-def _best_path(gains: DoubleArray) -> IndexArray:
-    """Return the place of each piece, (pieces,), that maximises the gains, (pieces, steps), less the
-    costs.
+def _best_path(gains: DoubleArray, nudge: int, short: int) -> IndexArray:
+    """Return the place of each piece, (pieces,), that maximises the gains, (pieces, steps), less the costs
+    of moves by at most `nudge` and `short` steps and of longer ones.
     """
     pieces, steps = gains.shape
     every = np.arange(steps)
@@ -108,12 +120,12 @@ def _best_path(gains: DoubleArray) -> IndexArray:
     best = gains[0].copy()
     for piece in range(1, pieces):
         total, origin = best.copy(), every.copy()
-        for move in (-1, 1):
+        for move in (m for m in range(-nudge, nudge + 1) if m):
             total, origin = _better(total, origin, np.roll(best, move) - NUDGE_COST, (every - move) % steps)
-        nearby = maximum_filter1d(best, 2 * SHORT_STEPS + 1, mode="wrap")
+        nearby = maximum_filter1d(best, 2 * short + 1, mode="wrap")
         if (nearby - SHORT_CUT_COST > total).any():
-            window = np.stack([np.roll(best, move) for move in range(-SHORT_STEPS, SHORT_STEPS + 1)])
-            source = (every - (window.argmax(axis=0) - SHORT_STEPS)) % steps
+            window = np.stack([np.roll(best, move) for move in range(-short, short + 1)])
+            source = (every - (window.argmax(axis=0) - short)) % steps
             total, origin = _better(total, origin, nearby - SHORT_CUT_COST, source)
         top = int(best.argmax())
         total, origin = _better(total, origin, np.full(steps, best[top] - SPLICE_COST), np.full(steps, top))
