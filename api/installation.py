@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ledger import Draft, Place, Store, build_key_added, format_vkey, sign_envelope, upgrade
+from ledger.anchor import HeadIndex
 from ledger.attestation import Attestations
 from ledger.errors import FormatError, WeakKeyError
 from ledger.policy import UNWITNESSED, Policy, parse_policy
@@ -30,7 +31,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Installation:
-    """Settings, keys, ledger and registry of one ledger folder; what others attest, and who is asked to."""
+    """Settings, keys, ledger and registry of one ledger folder; what others attest, and who is asked to;
+    the map of the log's heads.
+    """
 
     settings: Settings
     public: PublicKeys
@@ -39,6 +42,7 @@ class Installation:
     registry: Registry
     attestations: Attestations
     policy: Policy
+    heads: HeadIndex
 
     def __enter__(self) -> "Installation":
         return self
@@ -158,7 +162,8 @@ def open_installation(settings: Settings) -> Installation:
             f"{settings.database}: expected the log {public.vkey}, the database names {store.vkey}"
         )
     url = settings.database_url
-    return Installation(settings, public, keyring, store, Registry(url), Attestations(url), policy)
+    heads = HeadIndex(store)
+    return Installation(settings, public, keyring, store, Registry(url), Attestations(url), policy, heads)
 
 
 def read_witness_policy(settings: Settings) -> Policy:

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 import httpx
 
 import ledger
+from ledger.anchor import sign_anchor
 from ledger.errors import SourceUnreachableError
+from ledger.event import LOG_ASSET
 from ledger.note import MAX_NOTE_BYTES
 from ledger.publication import Publication, publish, read_publication
 from ledger.witness import Post
 
-from .installation import Installation
+from .installation import Installation, now
 
 CONNECT_TIMEOUT_S = 3.0
 TIMEOUT_S = 10.0
@@ -48,10 +50,30 @@ def web_post(*, transport: httpx.BaseTransport | None = None) -> Iterator[Post]:
         yield post
 
 
+def anchor_once(installation: Installation) -> None:
+    """Write the root of the map of heads into the log, if anything but that happened since the last time.
+
+    Raises
+    ------
+    ledger.LedgerError
+        The issuer's key is no operator's, or the database cannot be used.
+    """
+    store, keyring = installation.store, installation.keyring
+    size = store.state().size
+    if not size or store.mentions(size - 1, size)[0].asset == LOG_ASSET:
+        return
+    anchor = installation.heads.measure(size)
+
+    def build(place: ledger.Place) -> bytes:
+        return sign_anchor(place, anchor, now(), keyring.issuer_signing_key)
+
+    store.append([ledger.Draft(LOG_ASSET, build)], log_signing_key=keyring.log_signing_key)
+
+
 def publish_once(
     installation: Installation, post: Post, *, sizes: dict[str, int] | None = None
 ) -> Publication:
-    """Publish the newest checkpoint.
+    """Anchor the map of heads and publish the newest checkpoint.
 
     Parameters
     ----------
@@ -67,6 +89,7 @@ def publish_once(
     ledger.LedgerError
         The log's own checkpoint does not hold, or the database cannot be used.
     """
+    anchor_once(installation)
     found = publish(
         installation.store,
         installation.attestations,

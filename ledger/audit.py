@@ -15,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import Connection, Row, Table, select
 
 from . import merkle
+from .anchor import AnchorAuditor, list_sizes, read_anchor
 from .chain import extend_chain, start_chain
 from .checkpoint import open_checkpoint
 from .custody import NEW_ASSET, AssetState, Custody, check_event
@@ -27,8 +28,10 @@ from .errors import (
     UnknownKeyError,
     WeakKeyError,
 )
-from .event import KEYS_ASSET, Event, Head, Place, open_event
+from .event import KEYS_ASSET, LOG_ASSET, Event, Head, Place, open_event
+from .headmap import Mention
 from .keys import PublicKey
+from .predicate import ANCHORED
 from .register import EMPTY_REGISTER, Register
 from .rows import CHECKPOINT, ENTRY, KEY, NODE, SUBJECT
 
@@ -74,6 +77,7 @@ class Auditor:
     known_keys: dict[str, PublicKey] = field(default_factory=dict)
     held_roots: dict[int, bytes | None] = field(default_factory=dict)
     register: Register = EMPTY_REGISTER
+    anchors: AnchorAuditor | None = None
     states: dict[str, AssetState] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     last_checkpoint: int = -1
@@ -81,6 +85,11 @@ class Auditor:
 
     def __post_init__(self) -> None:
         self.chain_hash = start_chain(self.origin)
+        query = select(ENTRY.c.entry).where(ENTRY.c.asset == LOG_ASSET)
+        read = functools.partial(_fetch_all, self.connection, query)
+        rows = read_safely(self.findings, None, "anchors", read)
+        if rows is not None:
+            self.anchors = AnchorAuditor(list_sizes(row.entry for row in rows))
 
     def check_batch(self, start: int, stop: int) -> None:
         """Check the entries [start, stop) and everything stored about them."""
@@ -95,9 +104,14 @@ class Auditor:
         for index in range(start, stop):
             row = by_index.get(index)
             event = None
+            if row is not None and not all(
+                isinstance(item, bytes) for item in (row.entry, row.leaf_hash, row.chain_hash)
+            ):
+                row = None  # SQLite keeps any type in any column: what is no bytes is no entry
             if row is None:
                 self._note(index, "entry-missing", f"entry {index} is missing")
                 self.chain_hash = None
+                self.anchors = None
                 self._extend_tree(index, None, nodes)
             else:
                 self._check_hashes(index, row)
@@ -168,7 +182,9 @@ class Auditor:
         else:
             self._check_place(index, row, event)
             self._check_custody(index, event)
+            self._check_anchor(index, row.leaf_hash, event)
             return event
+        self.anchors = None  # what a broken entry is about is not known, so neither is the map over it
         self.lost.add(row.asset)
         # Nothing in it can be believed, but its row is where the next event of the asset claims to follow.
         self.heads[row.asset] = Head(row.n, row.leaf_hash)
@@ -199,6 +215,17 @@ class Auditor:
             ):
                 self._note(index, "key-untrusted", f"entry {index}: the log begins with key {added.key_id}")
             self.known_keys[added.key_id] = added
+
+    def _check_anchor(self, index: int, leaf: bytes, event: Event) -> None:
+        if self.anchors is None:
+            return
+        if event.statement.predicate_type == ANCHORED:
+            try:
+                self.anchors.check(read_anchor(event, index))
+            except LedgerError as error:
+                self._note(index, "anchor-bad", f"entry {index}: {error}")
+        digests = tuple(item.sha256 for item in event.statement.subjects)
+        self.anchors.take(Mention(index, leaf, event.place.asset, digests))
 
     def _check_custody(self, index: int, event: Event) -> None:
         """Judge the event in its asset's state; after a fault that is not known, and nothing is judged."""

@@ -32,6 +32,7 @@ under the asset `log`, signed by an operator.
     notice-unknown      the event numbered is no notice of this asset
     notice-closed       the notice is not in a state that allows this
     commitment-unknown  what is to be erased is not there, or erased already
+    anchor-late         an anchor speaks of entries that come after it
     role-missing        no signer has a role for this
     not-owner           a signer has the role, but not of the owner's party
     key-unknown, key-retired, key-known, key-absent, operator-missing, grant-partial, revocation-late:
@@ -172,6 +173,8 @@ def check_event(state: Custody, event: Event, index: int) -> Custody:
     if kind in KEY_TYPES:
         register = extend_register(state.register, event.statement, event.key_ids, event.added_key, index)
         return Custody(register, replace(state.asset, events=state.asset.events + 1))
+    if kind == ANCHORED and event.statement.predicate["size"] > index:
+        raise CustodyError("anchor-late", f"an anchor at entry {index} may not speak of later ones")
     signers = state.register.find_signers(event.key_ids, index)
     current = state.asset
     if kind != ANCHORED:

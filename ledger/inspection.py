@@ -12,7 +12,8 @@ For every entry, in order (the number is where a finding's code comes from):
 7. the columns asset and n say what it says            column-altered
 8. the tree nodes that it completes                    node-missing, node-altered
 9. the subject and key indexes, no more and no less    subject-index, key-index
-10. the checkpoint of every size at which a commit ended  checkpoint-bad, checkpoint-missing
+10. an anchor says what the entries before it give     anchor-bad
+11. the checkpoint of every size at which a commit ended  checkpoint-bad, checkpoint-missing
 
 and once: the file itself (database-corrupt), the triggers (trigger-altered), the state row (state-altered),
 rows beyond the end (row-unexpected), and checkpoints that the caller kept from earlier (history-rewritten).

@@ -16,7 +16,7 @@
 | key-added | key | roles and party, both or none |
 | key-rotated | key, replaces | |
 | key-revoked | key_id, reason | from |
-| anchored | time, size, heads_root, assets | |
+| anchored | time, size, heads_root, keys | |
 
 `time` is RFC 3339 UTC to the second, by the signer's own clock. `notice` is the number n of the notice within
 the asset. `commitments` is allowed in every one: what is personal (who received, who claims) is only
@@ -237,8 +237,6 @@ SHAPES: Mapping[str, Shape] = {
     KEY_ADDED: Shape({"key": _check_any_object}, {"roles": check_roles, "party": check_party}),
     KEY_ROTATED: Shape({"key": _check_any_object, "replaces": check_key_id}),
     KEY_REVOKED: Shape({"key_id": check_key_id, "reason": check_code}, {"from": check_count}),
-    ANCHORED: Shape(
-        {"time": check_time, "size": check_count, "heads_root": check_hex, "assets": check_count}
-    ),
+    ANCHORED: Shape({"time": check_time, "size": check_count, "heads_root": check_hex, "keys": check_count}),
 }
 EVENT_TYPES = frozenset(SHAPES)

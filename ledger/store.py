@@ -34,6 +34,7 @@ from .errors import (
     WrongKeyError,
 )
 from .event import Head
+from .headmap import Mention
 from .keys import PublicKey, SigningKey
 from .lock import hold_writer_lock
 from .migration import check_revision
@@ -213,6 +214,20 @@ class Store:
         query = select(ENTRY.c.entry_index, ENTRY.c.entry).where(ENTRY.c.asset == asset).order_by(ENTRY.c.n)
         with self._read() as connection:
             return [(row.entry_index, row.entry) for row in connection.execute(query)]
+
+    def mentions(self, start: int, stop: int) -> list[Mention]:
+        """Return what the entries [start, stop) are about, fewer where the log ends before."""
+        within = (ENTRY.c.entry_index >= max(start, 0)) & (ENTRY.c.entry_index < min(stop, MAX_SIZE))
+        query = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash, ENTRY.c.asset).where(within)
+        subjects = select(SUBJECT.c.entry_index, SUBJECT.c.sha256).where(
+            SUBJECT.c.entry_index >= max(start, 0), SUBJECT.c.entry_index < min(stop, MAX_SIZE)
+        )
+        digests: dict[int, list[bytes]] = {}
+        with self._read() as connection:
+            for index, sha256 in connection.execute(subjects):
+                digests.setdefault(index, []).append(sha256)
+            rows = connection.execute(query.order_by(ENTRY.c.entry_index)).all()
+        return [Mention(row[0], row[1], row[2], tuple(digests.get(row[0], ()))) for row in rows]
 
     def find_subject(self, sha256: str) -> list[tuple[int, str]]:
         """Return index and asset of the entries about a digest, in log order; FormatError if not hex."""

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Stamped
+from conftest import Shell, Stamped
 from ledger_world import ACTOR_KEY, OTHER_KEY, sha
-from test_api_cli import Shell, shell  # noqa: F401  # a fixture
 from test_api_http import served
 from witness_server import WitnessState, served_witness
 
@@ -21,6 +20,7 @@ from api.keyring import read_public_keys
 from api.outcomes import BAD, GOOD
 from api.publishing import publish_once, web_post
 from api.settings import Settings, read_settings
+from ledger.anchor import read_anchor
 from ledger.cosignature import open_cosigned
 from ledger.errors import SourceUnreachableError
 from ledger.mldsa import MldsaSigningKey
@@ -53,20 +53,20 @@ def settings_of(stamped: Stamped) -> Settings:
 
 
 def test_the_published_checkpoint_satisfies_the_policy_for_a_stranger(
-    shell: Shell,  # noqa: F811
+    shell: Shell,
     stamped: Stamped,
     witnesses: dict[str, WitnessState],
     tmp_path: Path,
 ) -> None:
     answer = shell.json("log", "publish", "--home", stamped.home)
-    assert (answer["size"], answer["witnessed"]) == (2, True)
+    assert (answer["size"], answer["witnessed"]) == (3, True)  # key, track, anchor
     assert answer["cosigned_by"] == [state.name for state in witnesses.values()]
     policy = parse_policy(settings_of(stamped).witness_policy.read_bytes())
     note = answer["checkpoint"].encode()
     assert len(open_witnessed(note, policy).cosignatures) == 3
     public = read_public_keys(settings_of(stamped))
     assert public.mldsa_vkey is not None
-    assert open_cosigned(note, public.origin, public.mldsa_vkey).checkpoint.size == 2
+    assert open_cosigned(note, public.origin, public.mldsa_vkey).checkpoint.size == 3
     again = shell.json("log", "publish", "--home", stamped.home)
     assert (again["submissions"], again["checkpoint"]) == ([], answer["checkpoint"])
     shell.json("log", "export-tiles", tmp_path / "public", "--home", stamped.home)
@@ -77,13 +77,13 @@ def test_the_published_checkpoint_satisfies_the_policy_for_a_stranger(
 
 
 def test_a_missing_quorum_and_an_alarm_end_with_exit_code_1(
-    shell: Shell,  # noqa: F811
+    shell: Shell,
     stamped: Stamped,
     witnesses: dict[str, WitnessState],
 ) -> None:
     origin = read_public_keys(settings_of(stamped)).origin
     witnesses["one"].logs = {}
-    witnesses["two"].seen[origin] = (3, sha("longer"))
+    witnesses["two"].seen[origin] = (9, sha("longer"))
     answer = shell.json("log", "publish", "--home", stamped.home, code=BAD)
     assert answer["witnessed"] is False
     assert [item["outcome"] for item in answer["submissions"]] == ["refused", "ahead", "cosigned"]
@@ -93,7 +93,7 @@ def test_a_missing_quorum_and_an_alarm_end_with_exit_code_1(
     assert "one: refused (answered 404: unknown origin)" in text
 
 
-def test_without_witnesses_publishing_succeeds_and_says_so(shell: Shell, stamped: Stamped) -> None:  # noqa: F811
+def test_without_witnesses_publishing_succeeds_and_says_so(shell: Shell, stamped: Stamped) -> None:
     answer = shell.json("log", "publish", "--home", stamped.home, code=GOOD)
     assert (answer["witnessed"], answer["cosigned_by"], answer["submissions"]) == (False, [], [])
     assert answer["checkpoint"].count("— ") == 2  # the log's two keys
@@ -114,9 +114,9 @@ def test_the_service_publishes_by_itself_and_serves_the_witnessed_checkpoint(
     issuer = ledger.SigningKey.generate()
     with served(stamped.home, PROVENOTE_PUBLISH_S="1") as client:
         wait_until(lambda: client.get("/health").json()["witnessed"])
-        assert client.get("/health").json()["published_size"] == 2
+        assert client.get("/health").json()["published_size"] == 3
         cosigned = open_witnessed(client.get("/log/checkpoint").content, policy)
-        assert cosigned.checkpoint.size == 2
+        assert cosigned.checkpoint.size == 3
         with open_installation(settings_of(stamped)) as installation:
             present = installation.keyring.issuer_signing_key
 
@@ -127,10 +127,10 @@ def test_the_service_publishes_by_itself_and_serves_the_witnessed_checkpoint(
 
             draft = ledger.Draft(ledger.KEYS_ASSET, build)
             installation.store.append([draft], log_signing_key=installation.keyring.log_signing_key)
-        wait_until(lambda: client.get("/health").json()["published_size"] == 3)
+        wait_until(lambda: client.get("/health").json()["published_size"] == 5)  # and its anchor
         wait_until(lambda: client.get("/health").json()["witnessed"])
-        assert open_witnessed(client.get("/log/checkpoint").content, policy).checkpoint.size == 3
-        assert all(state.seen[public.origin][0] == 3 for state in witnesses.values())
+        assert open_witnessed(client.get("/log/checkpoint").content, policy).checkpoint.size == 5
+        assert all(state.seen[public.origin][0] == 5 for state in witnesses.values())
         assert client.get("/v1/keys").json()["log_mldsa_vkey"] == public.mldsa_vkey
         assert client.get("/health").json()["alarms"] == []
 
@@ -152,6 +152,17 @@ def test_a_dead_witness_delays_nothing(stamped: Stamped, witnesses: dict[str, Wi
         assert time.monotonic() - started < 5
         assert found.witnessed
         assert [item.outcome.value for item in found.submissions] == ["unreachable", "cosigned", "cosigned"]
+
+
+def test_publishing_anchors_the_map_of_heads_once(stamped: Stamped) -> None:
+    with open_installation(settings_of(stamped)) as installation, web_post() as post:
+        store = installation.store
+        for _ in range(2):
+            assert publish_once(installation, post).checkpoint.size == 3
+        key = installation.public.issuers[0]
+        event = ledger.open_event(store.entry(2), {key.key_id: key})
+        assert read_anchor(event, 2) == installation.heads.measure(2)
+        assert ledger.fsck(store, vkey=installation.public.vkey).ok
 
 
 def test_a_policy_that_cannot_be_read_is_said_before_anything_else(stamped: Stamped) -> None:

@@ -63,7 +63,7 @@ FACTS: dict[str, dict[str, object]] = {
     DECISION: {"notice": 1, "outcome": "upheld"},
     REVOKED: {"reason": "stamped-in-error"},
     ERASED: {"ground": "gdpr-17", "erased": [{"n": 0, "label": "prompt"}]},
-    ANCHORED: {"size": 9, "heads_root": HEX, "assets": 4},
+    ANCHORED: {"size": 3, "heads_root": HEX, "keys": 4},
 }
 PROPER = {
     GENERATED: ("label",),
@@ -304,7 +304,10 @@ def test_events_stand_under_an_asset_of_their_kind(log: Log) -> None:
     )
 
 
-def test_anchors_are_the_operator_s() -> None:
+def test_anchors_are_the_operator_s_and_speak_of_what_came_before() -> None:
+    log = make_log()
+    log.refuses("anchor-late", ANCHORED, "root", size=log.index + 1)
+    log.add(ANCHORED, "root", size=log.index)
     make_log().add(ANCHORED, "root")
     for name in GRANTS:
         make_log().refuses("role-missing", ANCHORED, name)

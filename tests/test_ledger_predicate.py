@@ -44,7 +44,7 @@ SMALLEST: dict[str, dict[str, object]] = {
     KEY_ADDED: {"key": {}},
     KEY_ROTATED: {"key": {}, "replaces": KEY_ID},
     KEY_REVOKED: {"key_id": KEY_ID, "reason": "compromised"},
-    ANCHORED: {"time": TIME, "size": 9, "heads_root": HEX, "assets": 4},
+    ANCHORED: {"time": TIME, "size": 9, "heads_root": HEX, "keys": 4},
 }
 LARGEST: dict[str, dict[str, object]] = {
     GENERATED: {"anything": [1, {"deep": True}], "time": TIME},
