@@ -135,7 +135,7 @@ def find_least(levels: Sequence[float], works: Callable[[float], bool]) -> float
 def mean(values: Sequence[float | None], digits: int = 2) -> float | None:
     """Mean of those that are there."""
     some = [value for value in values if value is not None]
-    return round(float(np.mean(some)), digits) if some else None
+    return round(float(np.mean(some)), digits) + 0.0 if some else None
 
 
 def log_p(probability: float) -> float:
