@@ -22,6 +22,7 @@ from .synchronisation import (
     refine,
     scales_for,
     search,
+    settle,
 )
 from .tracking import follow
 
@@ -124,9 +125,15 @@ class Finder:
         self, segment: Segment, scales: Sequence[float], span: tuple[int, int] | None, *, refined: int
     ) -> tuple[list[Placement], float]:
         rough = search(segment, self._layout, scales, refined, span)
-        found = sorted((refine(segment, self._layout, p, span) for p in rough), key=lambda p: -p.statistic)
         tried = placements_searched(self._layout.profile, len(scales), refined)
         self.placements += tried
+        if rough and rough[0].scale == 1.0 and rough[0].shift_bands == 0.0:
+            # Nearly all clips are neither sped up nor shifted: where that explains one well, enough is known.
+            plain = settle(segment, self._layout, rough[0])
+            log_p = presence_log_probability(plain.statistic, tried)
+            if log_p <= QUICK_LOG_PROBABILITY:
+                return [plain], log_p
+        found = sorted((refine(segment, self._layout, p, span) for p in rough), key=lambda p: -p.statistic)
         return found, presence_log_probability(found[0].statistic, tried) if found else 0.0
 
 

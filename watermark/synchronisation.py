@@ -198,6 +198,17 @@ def search(
     return _distinct(found, keep)
 
 
+def settle(segment: Segment, layout: Layout, placement: Placement) -> Placement:
+    """Return the placement with its beginning moved to the best statistic near it: scale and pitch stay."""
+    profile = segment.profile
+    best = replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
+    for move in profile.frames_per_column / (2 * profile.search_steps) * np.array([1.0, 0.5, 0.25]):
+        for start in (best.start_frames - move, best.start_frames + move):
+            best = _better(segment, layout, best, replace(best, start_frames=float(start)))
+    period = profile.period_columns * profile.frames_per_column / best.scale
+    return replace(best, start_frames=best.start_frames % period)
+
+
 def refine(
     segment: Segment, layout: Layout, placement: Placement, span: tuple[int, int] | None = None
 ) -> Placement:

@@ -124,8 +124,8 @@ def _best_path(gains: DoubleArray, nudge: int, short: int) -> IndexArray:
             total, origin = _better(total, origin, np.roll(best, move) - NUDGE_COST, (every - move) % steps)
         nearby = maximum_filter1d(best, 2 * short + 1, mode="wrap")
         if (nearby - SHORT_CUT_COST > total).any():
-            window = np.stack([np.roll(best, move) for move in range(-short, short + 1)])
-            source = (every - (window.argmax(axis=0) - short)) % steps
+            around = np.lib.stride_tricks.sliding_window_view(np.pad(best, short, mode="wrap"), 2 * short + 1)
+            source = (every + around.argmax(axis=1) - short) % steps
             total, origin = _better(total, origin, nearby - SHORT_CUT_COST, source)
         top = int(best.argmax())
         total, origin = _better(total, origin, np.full(steps, best[top] - SPLICE_COST), np.full(steps, top))
