@@ -183,13 +183,13 @@ def parse_options() -> argparse.Namespace:
     """Read the command line; --short sets what was not set by hand."""
     parser = make_parser(__doc__)
     parser.add_argument("--clip", type=float, default=15.0, help="clip length in s (default: %(default)s)")
-    parser.add_argument("--hours", type=float, help="of unmarked music (default: 20; short: 0.25)")
-    parser.add_argument("--wrong-keys", type=int, help="queries of marked music (default: 1000; short: 60)")
-    parser.add_argument("--wrong-payloads", type=int, help="known-mark tests (default: 1000; short: 60)")
+    parser.add_argument("--hours", type=float, help="of unmarked music (default: 20; short: 0.2)")
+    parser.add_argument("--wrong-keys", type=int, help="queries of marked music (default: 1000; short: 40)")
+    parser.add_argument("--wrong-payloads", type=int, help="known-mark tests (default: 1000; short: 40)")
     parser.add_argument("--keys", type=int, default=1, help="watermark keys in each search")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
-    for name, full, short in (("hours", 20.0, 0.25), ("wrong_keys", 1000, 60), ("wrong_payloads", 1000, 60)):
+    for name, full, short in (("hours", 20.0, 0.2), ("wrong_keys", 1000, 40), ("wrong_payloads", 1000, 40)):
         if getattr(options, name) is None:
             setattr(options, name, short if options.short else full)
     if options.short:

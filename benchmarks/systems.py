@@ -62,6 +62,16 @@ class Provenote:
                     f"expected watermark.embed to take a strength, got profile {self.version} without one"
                 )
             self.options["strength"] = strength
+            try:
+                watermark.Embedder(
+                    sample_rate=44_100,
+                    channels=1,
+                    watermark_key=bytes(32),
+                    payload=bytes(8),
+                    **self.options,
+                )
+            except ValueError as error:
+                raise BenchmarkError(str(error)) from error
             self.version += f", strength {strength:g}"
 
     def mark(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Audio:
