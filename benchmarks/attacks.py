@@ -19,6 +19,7 @@ __all__ = [
     "apply",
     "find",
     "list_families",
+    "list_names",
     "short_list",
 ]
 
@@ -45,5 +46,17 @@ def short_list(name: str = "table") -> tuple[Attack, ...]:
 
 
 def list_families() -> dict[str, str]:
-    """Every family of every list with its description, in the order of the tables."""
-    return {family: text for some in LISTS.values() for family, text in some.families.items()}
+    """Every family of every list with its description, in the order of the tables; shared ones last."""
+    families: dict[str, str] = {}
+    for some in LISTS.values():
+        for family, text in some.families.items():
+            families.pop(family, None)
+            families[family] = text
+    return families
+
+
+def list_names() -> list[str]:
+    """The names of all attacks, in the order of their families."""
+    return [
+        attack.name for family in list_families() for attack in _BY_NAME.values() if attack.family == family
+    ]

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.attacks import LISTS, find, list_families
+from benchmarks.attacks import find, list_families, list_names
 from benchmarks.report import show_table
 from benchmarks.systems import EXACT, NONE, OURS, WRONG
 from benchmarks.targets import find_target
@@ -124,8 +124,7 @@ def format_targets(group: str, by: str, clips: Sequence[float]) -> str:
 def show_counts(counts: Sequence[Row], by: str, systems: Sequence[str], clips: Sequence[float]) -> None:
     """Print the share of exact payloads by group, clip length and system, beside the targets."""
     cells = {(row[by], row["system"], row["clip_s"]): row for row in counts}
-    names = [attack.name for some in LISTS.values() for attack in some.attacks]
-    order = list(list_families()) if by == "family" else list(dict.fromkeys(names))
+    order = list(list_families()) if by == "family" else list_names()
     aimed = any(row["target"] is not None for row in counts)
     columns = [by, *(["aim %"] if aimed else [])]
     columns += [f"{system} {clip_s:g} s" for system in systems for clip_s in clips]

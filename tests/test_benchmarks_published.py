@@ -9,7 +9,7 @@ from scipy.signal import freqz_sos
 
 from benchmarks import companions
 from benchmarks.attack import Attack, Effect, Scene, apply, draw
-from benchmarks.attacks import LISTS, find, list_families, short_list
+from benchmarks.attacks import LISTS, find, list_families, list_names, short_list
 from benchmarks.attacks_audiomarkbench import RATE as NARROW_RATE
 from benchmarks.attacks_audiomarkbench import echo_once, filter_sharply, quantise_range
 from benchmarks.attacks_channel import rms
@@ -66,6 +66,15 @@ def test_a_list_is_complete_in_itself(name: str) -> None:
     assert {attack.family for attack in short_list(name)} == set(some.families)
     assert set(some.families) <= set(list_families())
     assert all(find(attack.name) is attack for attack in some.attacks)
+
+
+def test_what_lists_share_comes_last() -> None:
+    names, families = list_names(), list(list_families())
+    assert len(set(names)) == len(names) == len({a.name for some in LISTS.values() for a in some.attacks})
+    assert families[-1] == "resynthesis"
+    assert [families.index(find(name).family) for name in names] == sorted(
+        families.index(find(name).family) for name in names
+    )
 
 
 def test_published_rows_name_source_and_parameter() -> None:
