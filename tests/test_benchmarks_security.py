@@ -130,6 +130,15 @@ def test_a_pattern_written_by_the_attackers_tool_is_read_by_the_detector_and_wip
     assert after < before / 2
 
 
+def test_cells_that_already_agree_are_left_alone(host: Audio) -> None:
+    agreeing = np.sign(read_cells(host, GRID))
+    changes = [
+        float(np.square(push_cells(host, pattern, GRID, limit_db=1.0, target=0.0) - host).sum())
+        for pattern in (agreeing, -agreeing)
+    ]
+    assert changes[0] < 0.05 * changes[1]
+
+
 def make_planes(
     files: int, strength: float, *, seed: int
 ) -> tuple[NDArray[np.float32], Truth, NDArray[np.int64]]:
