@@ -19,7 +19,7 @@ import sqlalchemy
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlmodel import Field, Session, SQLModel, col, select
 
-from ledger.database import database_path, open_engine, translate_errors
+from ledger.database import open_database
 
 from .errors import MissingError, RegisteredError
 
@@ -104,19 +104,19 @@ class Registry:
     """
 
     def __init__(self, url: str) -> None:
-        self._path = database_path(url)
-        self._engine = open_engine(url)
+        self._database = open_database(url)
+        self._engine = self._database.engine
 
     def close(self) -> None:
         """Give up the connections."""
-        self._engine.dispose()
+        self._database.close()
 
     @contextlib.contextmanager
     def _session(self, *, write: bool = False) -> Iterator[Session]:
         # IMMEDIATE: a transaction that reads first and writes then must not find another writer in between.
         options = {"sqlite_begin": "IMMEDIATE"} if write else {}
         with (
-            translate_errors(self._path),
+            self._database.translate_errors(),
             Session(self._engine.execution_options(**options), expire_on_commit=False) as session,
         ):
             yield session

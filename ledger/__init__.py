@@ -23,9 +23,10 @@ from .note import format_vkey
 from .predicate import GENERATED, KEY_ADDED, STAMPED
 from .proof import check_proof
 from .receipt import Receipt
-from .sequencer import Draft, State
+from .sequencer import State
 from .statement import Statement, Subject, build_statement, parse_statement
 from .store import Store
+from .submission import Draft
 
 __all__ = [
     "GENERATED",

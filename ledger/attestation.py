@@ -17,11 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import sqlalchemy
 from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, Text, func, select
 from sqlmodel import Field, SQLModel
 
-from .database import database_path, open_engine, translate_errors
+from .database import open_database
 
 COSIGNATURE = "cosignature"
 RFC3161 = "rfc3161"
@@ -64,12 +63,11 @@ class Attestations:
     """
 
     def __init__(self, url: str) -> None:
-        self._path = database_path(url)
-        self._engine = open_engine(url)
+        self._database = open_database(url)
 
     def close(self) -> None:
         """Give up the connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def add(self, items: Sequence[Attestation]) -> None:
         """Keep new attestations; of one kind and source, the first for a size stays."""
@@ -115,9 +113,10 @@ class Attestations:
 
     @contextlib.contextmanager
     def _connect(self, *, write: bool = False) -> Iterator[Connection]:
-        # IMMEDIATE: what is read first must still hold when it is written to.
-        engine: sqlalchemy.Engine = self._engine
-        if write:
-            engine = engine.execution_options(sqlite_begin="IMMEDIATE")
-        with translate_errors(self._path), engine.connect() as connection:
+        # `begin` for writing: what is read first must still hold when it is written to.
+        database = self._database
+        with (
+            database.translate_errors(),
+            database.begin() if write else database.engine.connect() as connection,
+        ):
             yield connection

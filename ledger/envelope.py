@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .canonical import check_members, check_text, format_json, parse_object
+from .ed25519 import Verify, verify_openssl
 from .encoding import decode_base64, encode_base64
 from .errors import FormatError, UnknownKeyError
 from .keys import PublicKey, SigningKey
@@ -126,17 +127,19 @@ def open_envelope(entry: bytes, public_keys: Iterable[PublicKey]) -> Opened:
     return check_signatures(parse_envelope(entry), {key.key_id: key for key in public_keys})
 
 
-def check_signatures(envelope: Envelope, known_keys: Mapping[str, PublicKey]) -> Opened:
+def check_signatures(
+    envelope: Envelope, known_keys: Mapping[str, PublicKey], verify: Verify = verify_openssl
+) -> Opened:
     """Check every signature of a parsed envelope; SignatureError as `open_envelope`."""
     message = encode_pae(envelope.unverified_payload)
     for item in envelope.signatures:
         public_key = known_keys.get(item.key_id)
         if public_key is None:
             raise UnknownKeyError(
-                f"signed by key {item.key_id}, which is not one of the {len(known_keys)} known keys",
+                f"signed by key {item.key_id}, which is not among the known keys",
                 key_id=item.key_id,
             )
-        public_key.check_signature(item.signature, message)
+        public_key.check_signature(item.signature, message, verify)
     return Opened(envelope.unverified_payload, envelope.key_ids)
 
 

@@ -21,6 +21,8 @@ LedgerError
     ├── ReadOnlyError
     ├── SchemaError         made by an older or newer version of this program, or not a ledger
     ├── OutcomeUnknownError the commit itself failed: look the entry up before doing it again
+    ├── GuardError          the lock store beside the database is missing or cannot be used
+    │   └── RollbackError   the database is behind it, or has another history: an old or second copy
     └── CorruptError        what is stored contradicts itself; the entry, if known, is in `index`
 """
 
@@ -137,6 +139,14 @@ class SchemaError(StorageError):
 
 class OutcomeUnknownError(StorageError):
     """The commit itself failed, so the entries may or may not be there."""
+
+
+class GuardError(StorageError):
+    """The lock store is missing, cannot be used, or belongs to another ledger."""
+
+
+class RollbackError(GuardError):
+    """The database is behind the lock store or has another history: an old backup, or a second copy."""
 
 
 class CorruptError(StorageError):

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import ChainMap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .canonical import check_hex, check_members
+from .ed25519 import Verify, verify_openssl
 from .envelope import Envelope, check_signatures, parse_envelope
 from .errors import EventError, FormatError
 from .keys import PublicKey
@@ -167,15 +169,18 @@ def parse_event(entry: bytes) -> Proposal:
     return Proposal(envelope, statement, parse_place(statement), added_key)
 
 
-def verify_event(proposal: Proposal, public_keys: Mapping[str, PublicKey]) -> Event:
+def verify_event(
+    proposal: Proposal, public_keys: Mapping[str, PublicKey], verify: Verify = verify_openssl
+) -> Event:
     """Check a proposal's signatures, whatever the event rules will say; SignatureError as `open_envelope`.
 
     The key that an event adds is itself one of its signers. It gains nothing by that, as `check_event` also
     asks for the signature of a key known before.
     """
     added = proposal.added_key
-    keys = {added.key_id: added} | dict(public_keys) if added else public_keys
-    opened = check_signatures(proposal.envelope, keys)
+    # A ChainMap of read-only maps: nothing is written to it.
+    keys = ChainMap({added.key_id: added}, public_keys) if added else public_keys  # type: ignore[arg-type]
+    opened = check_signatures(proposal.envelope, keys, verify)
     return Event(proposal.statement, proposal.place, opened.key_ids, added)
 
 
@@ -246,5 +251,6 @@ def check_event(
             raise EventError(f"expected a key that is new to the ledger, got {added}")
         if added not in key_ids:
             raise EventError(f"expected the added key {added} to sign its own entry")
-        if known_key_ids and not set(key_ids) & set(known_key_ids):
+        vouched = any(key_id in known_key_ids for key_id in key_ids)
+        if not vouched and (place.n > 0 or len(known_key_ids)):
             raise EventError(f"expected a known key to sign the entry that adds key {added}")

@@ -32,14 +32,13 @@ from . import merkle
 from .audit import Auditor, Finding, read_safely
 from .chain import start_chain
 from .checkpoint import open_checkpoint
-from .database import database_path, open_engine
+from .database import Database, open_database
 from .errors import LedgerError, StorageError
 from .keys import PublicKey
 from .note import parse_vkey
-from .rows import CHECKPOINT, ENTRY, KEY, NODE, SUBJECT, read_note
-from .sequencer import State, read_state
+from .rows import CHECKPOINT, ENTRY, KEY, NODE, REQUEST, SUBJECT, read_note, read_state
+from .sequencer import State
 from .store import Store
-from .tables import build_triggers
 
 BATCH = 256
 MAX_FINDINGS = 1000
@@ -98,24 +97,24 @@ def fsck(
     """
     origin = parse_vkey(vkey).name
     findings: list[Finding] = []
-    engine = store.engine if isinstance(store, Store) else open_engine(store)
-    path = database_path(store.url if isinstance(store, Store) else store)
+    database = store.database if isinstance(store, Store) else open_database(store)
     size = 0
     try:
-        connection = read_safely(findings, None, "open", engine.connect)
+        connection = read_safely(findings, None, "open", database.engine.connect)
         if connection is not None:
             with connection:
-                size = _check(connection, findings, origin, vkey, public_keys, known_checkpoints)
+                size = _check(database, connection, findings, origin, vkey, public_keys, known_checkpoints)
     except (sqlalchemy.exc.DBAPIError, StorageError) as error:
-        findings.append(Finding(None, "database-corrupt", f"{path}: {error}"))
+        findings.append(Finding(None, "database-corrupt", f"{database.where}: {error}"))
     finally:
         if not isinstance(store, Store):
-            engine.dispose()
+            database.close()
     ordered = sorted(findings, key=lambda item: (item.index is None, item.index))
     return FsckReport(size, tuple(ordered[:MAX_FINDINGS]))
 
 
 def _check(
+    database: Database,
     connection: Connection,
     findings: list[Finding],
     origin: str,
@@ -123,8 +122,8 @@ def _check(
     public_keys: Sequence[PublicKey] | None,
     known_checkpoints: Sequence[bytes],
 ) -> int:
-    _check_file(connection, findings)
-    _check_triggers(connection, findings)
+    _check_file(database, connection, findings)
+    _check_triggers(database, connection, findings)
     state = read_safely(findings, None, "state row", lambda: read_state(connection))
     size = state.size if state else _count_entries(connection, findings)
     held = _open_known(findings, origin, vkey, known_checkpoints)
@@ -148,29 +147,17 @@ def _check(
     return size
 
 
-def _check_file(connection: Connection, findings: list[Finding]) -> None:
-    lines = read_safely(
-        findings,
-        None,
-        "integrity check",
-        lambda: list(connection.exec_driver_sql("PRAGMA integrity_check").scalars()),
-    )
-    if lines is not None and lines != ["ok"]:
-        findings.append(
-            Finding(None, "database-corrupt", f"integrity check: {'; '.join(map(str, lines[:5]))}")
-        )
+def _check_file(database: Database, connection: Connection, findings: list[Finding]) -> None:
+    lines = read_safely(findings, None, "integrity check", lambda: database.check_integrity(connection))
+    if lines:
+        findings.append(Finding(None, "database-corrupt", f"integrity check: {'; '.join(lines[:5])}"))
 
 
-def _check_triggers(connection: Connection, findings: list[Finding]) -> None:
-    query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name LIKE 'ledger_%'"
-
-    def read() -> dict[str, str]:
-        return {row.name: row.sql for row in connection.exec_driver_sql(query)}
-
-    found = read_safely(findings, None, "schema", read)
+def _check_triggers(database: Database, connection: Connection, findings: list[Finding]) -> None:
+    found = read_safely(findings, None, "schema", lambda: database.read_triggers(connection))
     if found is None:
         return
-    expected = build_triggers()
+    expected = database.expected_triggers()
     for name in sorted(expected.keys() | found.keys()):
         if found.get(name) != expected.get(name):
             what = "missing" if name not in found else "altered" if name in expected else "unexpected"
@@ -229,6 +216,7 @@ def _check_beyond(connection: Connection, findings: list[Finding], size: int) ->
         (CHECKPOINT, (CHECKPOINT.c.size > size) | (CHECKPOINT.c.size < 0)),
         (SUBJECT, (SUBJECT.c.entry_index >= size) | (SUBJECT.c.entry_index < 0)),
         (KEY, (KEY.c.entry_index >= size) | (KEY.c.entry_index < 0)),
+        (REQUEST, (REQUEST.c.entry_index >= size) | (REQUEST.c.entry_index < 0)),
     ):
         query = select(sqlalchemy.func.count()).select_from(table).where(outside)
         count = read_safely(findings, None, table.name, functools.partial(connection.scalar, query))

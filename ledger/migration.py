@@ -7,6 +7,7 @@ that name.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
-from .database import database_path, open_engine, sync_folder, translate_errors
+from .database import open_database
 from .errors import SchemaError
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
@@ -46,9 +47,7 @@ def read_revision(connection: sqlalchemy.Connection) -> str | None:
 
 def head_revision() -> str:
     """Return the newest revision of this program."""
-    head = _open_scripts().get_current_head()
-    assert head is not None
-    return head
+    return _list_revisions(SCRIPTS)[0]
 
 
 def check_revision(connection: sqlalchemy.Connection) -> None:
@@ -58,25 +57,19 @@ def check_revision(connection: sqlalchemy.Connection) -> None:
         return
     if found is None:
         raise SchemaError(f"expected a ledger of schema {head}, got a database without schema version")
-    if found in {script.revision for script in _open_scripts().walk_revisions()}:
+    if found in _list_revisions(SCRIPTS):
         raise SchemaError(f"expected schema {head}, got the older {found}: upgrade the database first")
     raise SchemaError(f"expected schema {head}, got {found!r}: made by a newer version of this program")
 
 
 def _run(url: str, direction: str, revision: str, *, create: bool) -> None:
-    engine = open_engine(url, create=create)
-    path = database_path(url)
+    database = open_database(url, create=create)
     try:
-        # IMMEDIATE: two programs that start at once migrate one after the other.
-        with (
-            translate_errors(path),
-            engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
-            _translate_alembic(),
-        ):
+        with database.translate_errors(), database.begin() as connection, _translate_alembic():
             getattr(command, direction)(_configure(connection), revision)
-        sync_folder(path.parent)
+        database.sync()
     finally:
-        engine.dispose()
+        database.close()
 
 
 @contextlib.contextmanager
@@ -98,5 +91,7 @@ def _configure(connection: sqlalchemy.Connection | None = None) -> Config:
     return config
 
 
-def _open_scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(_configure())
+@functools.lru_cache(maxsize=8)
+def _list_revisions(_scripts: Path) -> tuple[str, ...]:
+    """Return the revisions of this program, newest first; the scripts do not change while it runs."""
+    return tuple(item.revision for item in ScriptDirectory.from_config(_configure()).walk_revisions())

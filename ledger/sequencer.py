@@ -1,43 +1,33 @@
-"""The inside of one append: events in, rows out, within a transaction that the store holds open.
+"""Which events come next in the log: each judged on top of all before it, in memory.
 
-Steps, each in the function named after it:
+For each event, in this order:
 
-1. `read_edge`    the right edge of the tree, checked against the state row and the last checkpoint
-2. `Sequencer.add`  for each event: its place, signatures and rules; a repeated entry is only noted
-3. `Sequencer.write`  rows, checkpoint, and the state row by compare-and-swap
-4. `read_back`    what now stands in the tables, judged by the code of a verifier
+1. a draft is built, with its asset's next place; one whose idempotency key is known has its index already
+2. an entry whose place in its asset's history is taken by the same bytes has its index already
+3. form and signatures, by keys that the ledger knows at that place
+4. the event rules
+5. the place: this log, the asset's next event
+6. a key that is added is not the log's own
+7. the rules of custody: what may follow what, and who may sign it (`custodian`)
+
+A submission is taken whole or not at all; one that is refused leaves no trace in those after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-
-import sqlalchemy
-from sqlalchemy import Connection, func, select
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from . import merkle
-from .chain import extend_chain, start_chain
-from .checkpoint import open_checkpoint, sign_checkpoint
 from .custodian import Custodian
-from .errors import CorruptError, EventError, LedgerConflictError, LedgerError, StorageError, WeakKeyError
-from .event import KEYS_ASSET, Event, Head, Place, open_event
-from .keys import PublicKey, SigningKey
+from .ed25519 import Verify
+from .errors import EventError, LedgerConflictError, UnknownKeyError
+from .event import KEYS_ASSET, Event, Head, Place, Proposal, check_event, parse_event, verify_event
+from .keys import PublicKey
 from .note import parse_vkey
-from .receipt import Receipt
-from .rows import CHECKPOINT, ENTRY, KEY, NODE, STATE, SUBJECT, node_reader, read_head, read_note
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An event that is built once its place is known, inside the writer lock.
-
-    `build` gets the place and returns the signed entry's bytes; it must be quick, as every other writer waits
-    for it.
-    """
-
-    asset: str
-    build: Callable[[Place], bytes]
+from .submission import Draft, Submission
 
 
 @dataclass(frozen=True)
@@ -51,235 +41,161 @@ class State:
     chain_hash: bytes
 
 
-@dataclass
+class Known(Protocol):
+    """What the log holds so far, as the sequencer asks for it."""
+
+    keys: Mapping[str, PublicKey]
+
+    def head(self, asset: str) -> Head | None:
+        """Return an asset's last event."""
+
+    def entries(self, asset: str) -> list[tuple[int, bytes]]:
+        """Return index and bytes of an asset's events, in order."""
+
+    def find(self, asset: str, n: int) -> tuple[int, bytes] | None:
+        """Return index and leaf hash of an asset's event."""
+
+    def find_request(self, idempotency_key: str) -> int | None:
+        """Return the index of the event that was appended under an idempotency key."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An event that is the next one: its bytes, leaf hash, and what it says."""
+
+    entry: bytes
+    leaf_hash: bytes
+    event: Event
+    idempotency_key: str | None
+
+
 class Sequencer:
-    """Collects the rows of one commit on top of a checked edge."""
+    """Judges submissions one after the other on top of a state.
 
-    connection: Connection
-    state: State
-    frontier: list[bytes]
-    known_keys: dict[str, PublicKey]
-    custodian: Custodian = field(default_factory=Custodian)
-    heads: dict[str, Head | None] = field(default_factory=dict)
-    new_indexes: dict[bytes, int] = field(default_factory=dict)
-    rows: dict[sqlalchemy.Table, list[dict[str, object]]] = field(default_factory=dict)
-    chain_hash: bytes = b""
+    Attributes
+    ----------
+    accepted : the events taken so far, in log order
+    """
 
-    def __post_init__(self) -> None:
-        self.chain_hash = self.state.chain_hash
-        self.rows = {ENTRY: [], NODE: [], SUBJECT: [], KEY: []}
+    def __init__(self, state: State, known: Known, verify: Verify, custodian: Custodian) -> None:
+        self.accepted: list[Accepted] = []
+        self._state = state
+        self._known = known
+        self._verify = verify
+        self._custodian = custodian
+        self._heads: dict[str, Head] = {}
+        self._places: dict[tuple[str, int], tuple[int, bytes]] = {}
+        self._new_keys: dict[str, PublicKey] = {}
+        self._requests: dict[str, int] = {}
+        # Read-only maps behind a ChainMap: nothing but the first is written to.
+        self._keys = ChainMap(self._new_keys, known.keys)  # type: ignore[arg-type]
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
-    @property
-    def size(self) -> int:
-        """Entries with those collected so far."""
-        return self.state.size + len(self.new_indexes)
+    def admit(self, submission: Submission) -> list[int]:
+        """Take all events of a submission and return their indexes in the log, or raise and take none.
 
-    def add(self, event: Draft | bytes) -> int:
-        """Take one event and return its index in the log; an entry that is there keeps its first index."""
-        if isinstance(event, Draft):
-            entry = event.build(Place.after(self.state.origin, event.asset, self._head(event.asset)))
-        else:
-            entry = event
+        Raises
+        ------
+        FormatError, SignatureError, WeakKeyError, EventError, LedgerConflictError, CustodyError : as the
+            module's list
+        Exception : whatever a draft's `build` raises
+        """
+        taken = len(self.accepted)
+        self._undo.clear()
+        examined = submission.examined or [None] * len(submission.events)
+        try:
+            return [self._add(event, seen) for event, seen in zip(submission.events, examined, strict=True)]
+        except BaseException:
+            del self.accepted[taken:]
+            for mapping, key, old in reversed(self._undo):
+                if old is None:
+                    del mapping[key]
+                else:
+                    mapping[key] = old
+            raise
+
+    def _add(self, event: Draft | bytes, seen: Event | Proposal | None) -> int:
+        # 1
+        idempotency_key = event.idempotency_key if isinstance(event, Draft) else None
+        if idempotency_key is not None:
+            index = self._find_request(idempotency_key)
+            if index is not None:
+                return index
+        entry = event.build(self._next_place(event.asset)) if isinstance(event, Draft) else event
+        # 2
         leaf = merkle.leaf_hash(entry)
-        index = self._find(leaf)
-        if index is not None:
-            return index
-        opened = open_event(entry, self.known_keys)
-        if isinstance(event, Draft) and opened.place.asset != event.asset:
-            raise EventError(
-                f"expected an event of {event.asset!r} from its draft, got {opened.place.asset!r}"
-            )
-        self._check_place(opened.place)
-        self.custodian.admit(opened, leaf, self.size, self._head(KEYS_ASSET), self._read_entries)
-        return self._collect(entry, leaf, opened)
-
-    def write(self, log_signing_key: SigningKey) -> None:
-        """Insert the collected rows and move the state row on; nothing is durable before the commit."""
-        frontier_root = merkle.fold_hashes(self.frontier)
-        note = sign_checkpoint(self.state.origin, self.size, frontier_root, log_signing_key)
-        for table, rows in self.rows.items():
-            if rows:
-                self.connection.execute(table.insert(), rows)
-        self.connection.execute(CHECKPOINT.insert(), {"size": self.size, "note": note})
-        swapped = self.connection.execute(
-            STATE.update()
-            .where(STATE.c.id == 1, STATE.c.size == self.state.size, STATE.c.root == self.state.root)
-            .values(size=self.size, root=frontier_root, chain_hash=self.chain_hash)
-        )
-        if swapped.rowcount != 1:
-            raise StorageError(f"the ledger moved on from size {self.state.size} while it was locked")
-
-    def _head(self, asset: str) -> Head | None:
-        if asset not in self.heads:
-            self.heads[asset] = read_head(self.connection, asset)
-        return self.heads[asset]
-
-    def _read_entries(self, asset: str) -> list[tuple[int, bytes]]:
-        query = select(ENTRY.c.entry_index, ENTRY.c.entry).where(ENTRY.c.asset == asset).order_by(ENTRY.c.n)
-        return [(row.entry_index, row.entry) for row in self.connection.execute(query)]
-
-    def _find(self, leaf: bytes) -> int | None:
-        if leaf in self.new_indexes:
-            return self.new_indexes[leaf]
-        index: int | None = self.connection.scalar(
-            select(ENTRY.c.entry_index).where(ENTRY.c.leaf_hash == leaf)
-        )
+        seen = seen or parse_event(entry)
+        place = seen.place
+        found = self._find(place)
+        if found is not None and found[1] == leaf:
+            return found[0]
+        # 3
+        if isinstance(seen, Proposal):
+            seen = verify_event(seen, self._keys, self._verify)
+        self._check_signers(seen)
+        # 4
+        check_event(seen.statement, place, seen.key_ids, self._keys.keys())
+        # 5
+        if isinstance(event, Draft) and place.asset != event.asset:
+            raise EventError(f"expected an event of {event.asset!r} from its draft, got {place.asset!r}")
+        self._check_place(place)
+        # 6
+        if seen.added_key is not None and seen.added_key == parse_vkey(self._state.vkey).public_key:
+            raise EventError("expected a signing key apart from the log's own, got the log's key")
+        # 7
+        index = self._state.size + len(self.accepted)
+        self._custodian.admit(seen, leaf, index, self._head(KEYS_ASSET), self._known.entries)
+        self._collect(Accepted(entry, leaf, seen, idempotency_key), index)
         return index
 
-    def _check_place(self, place: Place) -> None:
-        if place.origin != self.state.origin:
-            raise EventError(
-                f"expected an event for the log {self.state.origin!r}, got {place.origin!r:.120}"
-            )
+    def _collect(self, item: Accepted, index: int) -> None:
+        place, added = item.event.place, item.event.added_key
+        self.accepted.append(item)
+        self._set(self._heads, place.asset, Head(place.n, item.leaf_hash))
+        self._set(self._places, (place.asset, place.n), (index, item.leaf_hash))
+        if added is not None:
+            self._set(self._new_keys, added.key_id, added)
+        if item.idempotency_key is not None:
+            self._set(self._requests, item.idempotency_key, index)
+
+    def _set(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
+        self._undo.append((mapping, key, mapping.get(key)))
+        mapping[key] = value
+
+    def _head(self, asset: str) -> Head | None:
+        return self._heads.get(asset) or self._known.head(asset)
+
+    def _next_place(self, asset: str) -> Place:
+        return Place.after(self._state.origin, asset, self._head(asset))
+
+    def _find(self, place: Place) -> tuple[int, bytes] | None:
         head = self._head(place.asset)
-        expected = Place.after(self.state.origin, place.asset, head)
+        if head is None or place.n > head.n:
+            return None
+        return self._places.get((place.asset, place.n)) or self._known.find(place.asset, place.n)
+
+    def _find_request(self, idempotency_key: str) -> int | None:
+        index = self._requests.get(idempotency_key)
+        return self._known.find_request(idempotency_key) if index is None else index
+
+    def _check_signers(self, event: Event) -> None:
+        """A worker checks signatures by any key that is known; here it must be known before this event."""
+        for key_id in event.key_ids:
+            if key_id not in self._keys and (event.added_key is None or key_id != event.added_key.key_id):
+                raise UnknownKeyError(
+                    f"signed by key {key_id}, which is not among the known keys", key_id=key_id
+                )
+
+    def _check_place(self, place: Place) -> None:
+        if place.origin != self._state.origin:
+            raise EventError(
+                f"expected an event for the log {self._state.origin!r}, got {place.origin!r:.120}"
+            )
+        expected = self._next_place(place.asset)
         if place != expected:
             raise LedgerConflictError(
                 f"{place.asset}: expected event {expected.n} after {expected.prev.hex() or 'nothing'}, "
                 f"got {place.n} after {place.prev.hex() or 'nothing'}",
                 asset=place.asset,
-                head=head,
+                head=self._head(place.asset),
             )
-
-    def _collect(self, entry: bytes, leaf: bytes, opened: Event) -> int:
-        index = self.size
-        place, added = opened.place, opened.added_key
-        if added is not None:
-            if added == parse_vkey(self.state.vkey).public_key:
-                raise EventError("expected a signing key apart from the log's own, got the log's key")
-            self.known_keys[added.key_id] = added
-            self.rows[KEY].append({"key_id": added.key_id, "public_key": added.raw, "entry_index": index})
-        self.chain_hash = extend_chain(self.chain_hash, leaf)
-        self.frontier, completed = merkle.complete_nodes(index, self.frontier, leaf)
-        self.rows[ENTRY].append(
-            {
-                "entry_index": index,
-                "entry": entry,
-                "leaf_hash": leaf,
-                "chain_hash": self.chain_hash,
-                "asset": place.asset,
-                "n": place.n,
-            }
-        )
-        for level, node in enumerate(completed[1:], start=1):
-            self.rows[NODE].append({"level": level, "position": index >> level, "hash": node})
-        for subject in opened.statement.subjects:
-            self.rows[SUBJECT].append({"entry_index": index, "name": subject.name, "sha256": subject.sha256})
-        self.heads[place.asset] = Head(place.n, leaf)
-        self.new_indexes[leaf] = index
-        return index
-
-
-def read_state(connection: Connection) -> State | None:
-    """Return the state row, or None in a database where no ledger was started."""
-    row = connection.execute(select(STATE)).one_or_none()
-    return State(row.origin, row.vkey, row.size, row.root, row.chain_hash) if row else None
-
-
-def read_edge(connection: Connection, state: State) -> list[bytes]:
-    """Return the frontier after checking that nodes, chain, state row and last checkpoint agree.
-
-    Raises
-    ------
-    CorruptError : they do not, so appending would sign a contradiction
-    """
-    last = state.size - 1
-    frontier = list(node_reader(connection)(merkle.cover_range(0, state.size)))
-    if merkle.fold_hashes(frontier) != state.root:
-        raise CorruptError(
-            f"stored nodes do not give the root at size {state.size}: run fsck", index=max(last, 0)
-        )
-    link = connection.scalar(select(ENTRY.c.chain_hash).where(ENTRY.c.entry_index == last))
-    if state.chain_hash != (link if state.size else start_chain(state.origin)):
-        raise CorruptError(
-            f"last chain link does not match the state at size {state.size}: run fsck", index=last
-        )
-    if connection.scalar(select(func.max(ENTRY.c.entry_index))) != (last if state.size else None):
-        raise CorruptError(f"expected {state.size} entries, got others: run fsck", index=last)
-    note = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == state.size))
-    try:
-        checkpoint = open_checkpoint(note or b"", state.origin, state.vkey)
-    except LedgerError as error:
-        raise CorruptError(f"checkpoint of size {state.size} does not open: {error}", index=last) from error
-    if (checkpoint.size, checkpoint.root) != (state.size, state.root):
-        raise CorruptError(f"checkpoint of size {state.size} signs another root: run fsck", index=last)
-    return frontier
-
-
-def read_known_keys(connection: Connection) -> dict[str, PublicKey]:
-    """Return the signing keys that entries have added, by key id."""
-    known = {}
-    for row in connection.execute(select(KEY)):
-        try:
-            public_key = PublicKey(row.public_key)
-        except WeakKeyError as error:
-            raise CorruptError(f"key list: {error}: run fsck", index=row.entry_index) from error
-        known[public_key.key_id] = public_key
-    return known
-
-
-def read_back(sequencer: Sequencer) -> dict[int, Receipt]:
-    """Read what the transaction wrote, check it as a stranger would, and return the receipts by index.
-
-    A leaf hash that enters a signed tree with one flipped bit can never be repaired (it happened to a public
-    log in 2021), so hashes are computed again from the stored bytes, and proofs from the stored nodes.
-
-    Raises
-    ------
-    CorruptError : memory, code or database got something wrong; the transaction must be rolled back
-    """
-    try:
-        return _check_written(sequencer)
-    except StorageError:
-        raise
-    except LedgerError as error:
-        raise CorruptError(
-            f"what was written does not verify: {error}", index=sequencer.state.size
-        ) from error
-
-
-def _check_written(sequencer: Sequencer) -> dict[int, Receipt]:
-    connection, old = sequencer.connection, sequencer.state
-    new = read_state(connection)
-    assert new is not None
-    note = read_note(connection, new.size)
-    checkpoint = open_checkpoint(note, old.origin, old.vkey)
-    if (checkpoint.size, checkpoint.root) != (new.size, new.root) or new.size != sequencer.size:
-        raise CorruptError(f"checkpoint read back says size {checkpoint.size}, the state {new.size}")
-    read = node_reader(connection)
-    read(merkle.cover_proofs(range(old.size, new.size), new.size))  # all at once, not proof by proof
-    if old.size:
-        proof = merkle.consistency_proof(read, old.size, new.size)
-        merkle.check_consistency(old.size, new.size, old.root, new.root, proof)
-    link = old.chain_hash
-    receipts = {}
-    rows = connection.execute(
-        select(ENTRY).where(ENTRY.c.entry_index >= old.size).order_by(ENTRY.c.entry_index)
-    ).all()
-    for row, written in zip(rows, sequencer.rows[ENTRY], strict=True):
-        leaf = merkle.leaf_hash(row.entry)
-        link = extend_chain(link, leaf)
-        if dict(row._mapping) != written or (row.leaf_hash, row.chain_hash) != (leaf, link):
-            raise CorruptError(f"entry {row.entry_index} read back differs", index=row.entry_index)
-        path = merkle.inclusion_proof(read, row.entry_index, new.size)
-        merkle.check_inclusion(row.entry_index, new.size, leaf, path, new.root)
-        receipts[row.entry_index] = Receipt(row.entry_index, leaf, note, path)
-    if link != new.chain_hash:
-        raise CorruptError("chain read back does not end in the state row's link")
-    _compare_rows(connection, sequencer, SUBJECT)
-    _compare_rows(connection, sequencer, KEY)
-    return receipts
-
-
-def _compare_rows(connection: Connection, sequencer: Sequencer, table: sqlalchemy.Table) -> None:
-    found: Sequence[sqlalchemy.Row[tuple[object, ...]]] = connection.execute(
-        select(table).where(table.c.entry_index >= sequencer.state.size)
-    ).all()
-    as_sets = [
-        {tuple(sorted(row.items())) for row in rows}
-        for rows in ([dict(row._mapping) for row in found], sequencer.rows[table])
-    ]
-    if as_sets[0] != as_sets[1]:
-        raise CorruptError(
-            f"{table.name} read back differs from what was written", index=sequencer.state.size
-        )

@@ -1,55 +1,52 @@
-"""The ledger on disk: one durable transaction for each append.
+"""An open ledger: appending through its writer, and every question that can be asked of it.
 
-The commit point is SQLite's COMMIT in WAL mode with synchronous=FULL. Before it, a crash leaves nothing of
-the append; after it, everything: entries, tree nodes, subject index, keys, signed checkpoint and state row
-stand or fall together. A receipt is returned only after it, and is the finished proof. Other writers wait on
-a file lock (`lock`).
+An append is one durable transaction, shared with others that wait at the same time (`writer`). Before its
+COMMIT a crash leaves nothing of it; after it, everything: entries, tree nodes, subject index, keys, signed
+checkpoint and state row stand or fall together. A receipt is returned only after it, and is the finished
+proof.
 
-Trusted: this process and its log signing key. Not trusted: the database file, which `fsck` checks against
-public keys.
+Trusted: this process and its log signing key. Not trusted: the database, which `fsck` checks against public
+keys.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import Self
 
-import sqlalchemy
 from sqlalchemy import Connection, select
 
 from . import merkle
 from .canonical import check_hex
 from .chain import start_chain
 from .checkpoint import MAX_SIZE, Checkpoint, open_checkpoint, sign_checkpoint
-from .custodian import Custodian
-from .database import database_path, describe_error, open_engine, translate_errors
-from .errors import (
-    CorruptError,
-    NotFoundError,
-    OutcomeUnknownError,
-    ProofError,
-    SchemaError,
-    StorageError,
-    WrongKeyError,
-)
+from .database import Database, open_database
+from .ed25519 import Verify, pick_verifier
+from .errors import CorruptError, NotFoundError, ProofError, SchemaError, WrongKeyError
 from .event import Head
+from .guard import FileGuard
 from .headmap import Mention
 from .keys import PublicKey, SigningKey
-from .lock import hold_writer_lock
 from .migration import check_revision
 from .note import format_vkey
-from .receipt import Receipt, read_receipt
-from .rows import CHECKPOINT, ENTRY, STATE, SUBJECT, node_reader, read_head, read_note
-from .sequencer import (
-    Draft,
-    Sequencer,
-    State,
-    read_back,
-    read_edge,
-    read_known_keys,
+from .receipt import Receipt
+from .rollback import Lockstep, check_history
+from .rows import (
+    CHECKPOINT,
+    ENTRY,
+    STATE,
+    SUBJECT,
+    KeyDirectory,
+    node_reader,
+    read_note,
+    read_receipt,
     read_state,
 )
+from .sequencer import State
+from .submission import Draft
+from .writer import Writer
 
 LOCK_TIMEOUT_S = 30.0
 
@@ -57,30 +54,61 @@ LOCK_TIMEOUT_S = 30.0
 class Store:
     """An open ledger; safe to share between threads, to be opened after a fork."""
 
-    def __init__(self, url: str, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
-        """Open the ledger at an SQLite URL such as `sqlite:////var/lib/provenote/ledger.db`.
+    def __init__(
+        self,
+        url: str,
+        *,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        verify: Verify | None = None,
+        workers: int = 0,
+        guard: FileGuard | None = None,
+        adopt_guard: bool = False,
+    ) -> None:
+        """Open the ledger at a database URL such as `sqlite:////var/lib/provenote/ledger.db`.
+
+        Parameters
+        ----------
+        url : as `open_database`
+        lock_timeout_s : how long an append waits for other processes that append
+        verify : what verifies Ed25519; by default the quickest library there is
+        workers : processes that verify entries for the writer; worth it from some hundred appends a second
+
+        guard : the lock store; a ledger that has none takes this one into use with its next append
+        adopt_guard : take this lock store into use although the ledger has had another, which is lost
 
         Raises
         ------
+        RollbackError, GuardError : the lock store is ahead of the database, or cannot be used
         SchemaError : no database there, not this program's schema, or no ledger started in it
-        CorruptError, ReadOnlyError, BusyError, StorageError : the file cannot be used
+        CorruptError, ReadOnlyError, BusyError, StorageError : the database cannot be used
         """
         self.url = url
-        self.path = database_path(url)
-        self.engine = open_engine(url)
-        self._lock_timeout_s = lock_timeout_s
-        self._custodian = Custodian()
+        self.database: Database = open_database(url)
+        self._writer = Writer(
+            self.database,
+            lock_timeout_s=lock_timeout_s,
+            verify=verify or pick_verifier(),
+            workers=workers,
+            lockstep=Lockstep(guard, adopt_guard),
+        )
         try:
-            with self._read() as connection:
+            # The lock store first: nobody can append between the two looks.
+            with contextlib.ExitStack() as stack:
+                held = stack.enter_context(guard.hold()) if guard and guard.exists() else None
+                connection = stack.enter_context(self._read())
                 state = self._read_start(connection)
+                if held is not None:
+                    check_history(self.database, connection, state, held)
         except BaseException:
-            self.engine.dispose()
+            self.database.close()
             raise
         self.origin = state.origin
         self.vkey = state.vkey
 
     @classmethod
-    def create(cls, url: str, *, origin: str, log_signing_key: SigningKey) -> Self:
+    def create(
+        cls, url: str, *, origin: str, log_signing_key: SigningKey, guard: FileGuard | None = None
+    ) -> Self:
         """Start an empty ledger in a migrated database, with the signed checkpoint of size 0, and open it.
 
         Raises
@@ -88,39 +116,30 @@ class Store:
         SchemaError : the database is not migrated, or holds a ledger already
         FormatError : the origin cannot be a note's key name (no space, no `+`)
         """
-        path = database_path(url)
         vkey = format_vkey(origin, log_signing_key.public_key)
         note = sign_checkpoint(origin, 0, merkle.EMPTY_ROOT, log_signing_key)
-        engine = open_engine(url)
+        database = open_database(url)
         try:
             with (
-                hold_writer_lock(path, timeout_s=LOCK_TIMEOUT_S),
-                translate_errors(path),
-                engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
+                database.hold_writer(LOCK_TIMEOUT_S),
+                database.translate_errors(),
+                database.begin() as connection,
             ):
                 check_revision(connection)
                 if read_state(connection) is not None:
-                    raise SchemaError(f"{path}: a ledger has been started in this database already")
-                connection.execute(
-                    STATE.insert(),
-                    {
-                        "id": 1,
-                        "origin": origin,
-                        "vkey": vkey,
-                        "size": 0,
-                        "root": merkle.EMPTY_ROOT,
-                        "chain_hash": start_chain(origin),
-                    },
-                )
-                connection.execute(CHECKPOINT.insert(), {"size": 0, "note": note})
-                connection.commit()
+                    raise SchemaError(f"{database.where}: a ledger has been started in this database already")
+                state = (1, origin, vkey, 0, merkle.EMPTY_ROOT, start_chain(origin))
+                database.insert_rows(connection, STATE, [state])
+                database.insert_rows(connection, CHECKPOINT, [(0, note)])
+                database.commit(connection)
         finally:
-            engine.dispose()
-        return cls(url)
+            database.close()
+        return cls(url, guard=guard)
 
     def close(self) -> None:
-        """Close the database connections."""
-        self.engine.dispose()
+        """Finish what waits to be appended and close the database connections."""
+        self._writer.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -148,31 +167,21 @@ class Store:
         BusyError, DiskFullError, ReadOnlyError, CorruptError, StorageError : nothing was recorded
         OutcomeUnknownError : the commit failed half-way; append the same entries again to learn what happened
         """
-        if not events:
-            return []
+        return self.submit(events, log_signing_key=log_signing_key).result()
+
+    def submit(
+        self, events: Sequence[Draft | bytes], *, log_signing_key: SigningKey
+    ) -> Future[list[Receipt]]:
+        """Queue events as `append` does, without waiting; the future gives its receipts, or its errors.
+
+        For asyncio, `asyncio.wrap_future` makes it awaitable. Submissions of one caller keep their order.
+        """
         self._check_log_key(log_signing_key)
-        try:
-            with (
-                hold_writer_lock(self.path, timeout_s=self._lock_timeout_s),
-                translate_errors(self.path),
-                self.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as connection,
-            ):
-                state = self._read_state(connection)
-                edge, known_keys = read_edge(connection, state), read_known_keys(connection)
-                sequencer = Sequencer(connection, state, edge, known_keys, self._custodian)
-                indexes = [sequencer.add(event) for event in events]
-                fresh = {}
-                if sequencer.new_indexes:
-                    sequencer.write(log_signing_key)
-                    fresh = read_back(sequencer)
-                read = node_reader(connection)
-                receipts = [fresh.get(index) or read_receipt(connection, read, index) for index in indexes]
-                self._commit(connection)
-                return receipts
-        except StorageError:
-            # No connection that saw the disk fail is used again: the next append opens and checks afresh.
-            self.engine.dispose()
-            raise
+        if events:
+            return self._writer.submit(events, log_signing_key)
+        nothing: Future[list[Receipt]] = Future()
+        nothing.set_result([])
+        return nothing
 
     def state(self) -> State:
         """Return the log's current size, root and last chain link."""
@@ -202,12 +211,12 @@ class Store:
     def nodes(self, coordinates: Sequence[merkle.Coordinate]) -> Sequence[bytes]:
         """Return the stored hashes of full subtrees (a `merkle.Reader`); CorruptError if one is missing."""
         with self._read() as connection:
-            return node_reader(connection)(coordinates)
+            return node_reader(self.database, connection)(coordinates)
 
     def head(self, asset: str) -> Head | None:
         """Return an asset's last event, or None when it has none."""
         with self._read() as connection:
-            return read_head(connection, asset)
+            return self.database.read_heads(connection, [asset]).get(asset)
 
     def chain(self, asset: str) -> list[tuple[int, bytes]]:
         """Return the index and bytes of an asset's events, in order."""
@@ -244,7 +253,7 @@ class Store:
     def public_keys(self) -> list[PublicKey]:
         """Return the signing keys that the ledger's own entries have added."""
         with self._read() as connection:
-            return list(read_known_keys(connection).values())
+            return list(KeyDirectory(connection).values())
 
     def latest_checkpoint(self) -> bytes:
         """Return the signed note of the current size."""
@@ -271,7 +280,7 @@ class Store:
             wanted = current if size is None else size
             if not 0 <= index < wanted <= current:
                 raise NotFoundError(f"the ledger has no entry {index} under a checkpoint of size {wanted}")
-            return read_receipt(connection, node_reader(connection), index, wanted)
+            return read_receipt(connection, node_reader(self.database, connection), index, wanted)
 
     def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
         """Return an entry's audit path in the tree of `size`; NotFoundError unless index < size <= now."""
@@ -279,7 +288,7 @@ class Store:
             self._check_size(connection, size)
             if not 0 <= index < size:
                 raise NotFoundError(f"expected an index below {size}, got {index}")
-            return merkle.inclusion_proof(node_reader(connection), index, size)
+            return merkle.inclusion_proof(node_reader(self.database, connection), index, size)
 
     def consistency_proof(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """Return the consistency proof between two sizes; NotFoundError unless 0 < old <= new <= current."""
@@ -287,7 +296,7 @@ class Store:
             self._check_size(connection, new_size)
             if not 0 < old_size <= new_size:
                 raise NotFoundError(f"expected 0 < old size <= {new_size}, got {old_size}")
-            return merkle.consistency_proof(node_reader(connection), old_size, new_size)
+            return merkle.consistency_proof(node_reader(self.database, connection), old_size, new_size)
 
     def check_ancestor(self, note: bytes) -> Checkpoint:
         """Open a checkpoint that somebody holds and check that this log has grown from it.
@@ -304,27 +313,27 @@ class Store:
                 raise ProofError(
                     f"a checkpoint of size {checkpoint.size} exists, but the ledger has only {size}"
                 )
-            root = merkle.read_root(node_reader(connection), checkpoint.size)
+            root = merkle.read_root(node_reader(self.database, connection), checkpoint.size)
         if root != checkpoint.root:
             raise ProofError(f"at size {checkpoint.size} the ledger has another history than the checkpoint")
         return checkpoint
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
-        with translate_errors(self.path), self.engine.connect() as connection:
+        with self.database.translate_errors(), self.database.engine.connect() as connection:
             yield connection
 
     def _read_start(self, connection: Connection) -> State:
         check_revision(connection)
         state = read_state(connection)
         if state is None:
-            raise SchemaError(f"{self.path}: no ledger has been started in this database")
+            raise SchemaError(f"{self.database.where}: no ledger has been started in this database")
         return state
 
     def _read_state(self, connection: Connection) -> State:
         state = read_state(connection)
         if state is None:
-            raise CorruptError(f"{self.path}: the state row is gone")
+            raise CorruptError(f"{self.database.where}: the state row is gone")
         return state
 
     def _check_log_key(self, log_signing_key: SigningKey) -> None:
@@ -338,14 +347,3 @@ class Store:
         current = self._read_state(connection).size
         if size > current:
             raise NotFoundError(f"expected a size up to {current}, got {size}")
-
-    def _commit(self, connection: Connection) -> None:
-        try:
-            connection.commit()
-        except sqlalchemy.exc.DBAPIError as error:
-            described = describe_error(error.orig, self.path)
-            if (
-                type(described) is StorageError
-            ):  # an error of the disk: the log may or may not hold the transaction
-                raise OutcomeUnknownError(f"the commit failed: {described}") from error
-            raise described from error

@@ -11,12 +11,29 @@ alone. Every other column and table can be recomputed from the entries, which is
 | ledger_checkpoint | the signed checkpoint of every commit |
 | ledger_subject | which digests an entry is about: the index that answers "is this file known" |
 | ledger_key | signing keys added by entries |
+| ledger_request | idempotency keys under which entries were appended |
+| ledger_guard | the lock store that must agree before the log goes on |
+
+The same bytes cannot be entered twice: they claim one place in one asset's history, and a place is unique.
+The index of places also is the table of asset heads.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
 from sqlmodel import Field, SQLModel
+
+BIG = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits in both databases; in SQLite only `INTEGER` makes a primary key the row's own number."""
 
 
 class StateRow(SQLModel, table=True):
@@ -28,7 +45,7 @@ class StateRow(SQLModel, table=True):
     id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     origin: str = Field(sa_column=Column(Text, nullable=False))
     vkey: str = Field(sa_column=Column(Text, nullable=False))
-    size: int = Field(sa_column=Column(Integer, nullable=False))
+    size: int = Field(sa_column=Column(BIG, nullable=False))
     root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     chain_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -37,17 +54,14 @@ class EntryRow(SQLModel, table=True):
     """One entry: the envelope's exact bytes and what follows from them."""
 
     __tablename__ = "ledger_entry"
-    __table_args__ = (
-        UniqueConstraint("leaf_hash", name="ledger_entry_leaf_hash"),
-        UniqueConstraint("asset", "n", name="ledger_entry_asset_n"),
-    )
+    __table_args__ = (UniqueConstraint("asset", "n", name="ledger_entry_asset_n"),)
 
-    entry_index: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    entry_index: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     entry: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     chain_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     asset: str = Field(sa_column=Column(Text, nullable=False))
-    n: int = Field(sa_column=Column(Integer, nullable=False))
+    n: int = Field(sa_column=Column(BIG, nullable=False))
 
 
 class NodeRow(SQLModel, table=True):
@@ -57,7 +71,7 @@ class NodeRow(SQLModel, table=True):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
     level: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    position: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -66,7 +80,7 @@ class CheckpointRow(SQLModel, table=True):
 
     __tablename__ = "ledger_checkpoint"
 
-    size: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    size: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -76,7 +90,7 @@ class SubjectRow(SQLModel, table=True):
     __tablename__ = "ledger_subject"
     __table_args__ = (Index("ledger_subject_sha256", "sha256"), {"sqlite_with_rowid": False})
 
-    entry_index: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    entry_index: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     name: str = Field(sa_column=Column(Text, primary_key=True))
     sha256: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
@@ -88,17 +102,35 @@ class KeyRow(SQLModel, table=True):
 
     key_id: str = Field(sa_column=Column(Text, primary_key=True))
     public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    entry_index: int = Field(sa_column=Column(Integer, nullable=False))
+    entry_index: int = Field(sa_column=Column(BIG, nullable=False))
+
+
+class RequestRow(SQLModel, table=True):
+    """An idempotency key and the entry that was appended under it."""
+
+    __tablename__ = "ledger_request"
+
+    idempotency_key: str = Field(sa_column=Column(Text, primary_key=True))
+    entry_index: int = Field(sa_column=Column(BIG, nullable=False))
+
+
+class GuardRow(SQLModel, table=True):
+    """A lock store of this ledger, and the size at which it was taken into use."""
+
+    __tablename__ = "ledger_guard"
+
+    guard_id: str = Field(sa_column=Column(Text, primary_key=True))
+    size: int = Field(sa_column=Column(BIG, nullable=False))
 
 
 APPEND_ONLY = {
-    "ledger_entry": (
-        "entry_index = NEW.entry_index OR leaf_hash = NEW.leaf_hash OR (asset = NEW.asset AND n = NEW.n)"
-    ),
+    "ledger_entry": "entry_index = NEW.entry_index OR (asset = NEW.asset AND n = NEW.n)",
     "ledger_node": "level = NEW.level AND position = NEW.position",
     "ledger_checkpoint": "size = NEW.size",
     "ledger_subject": "entry_index = NEW.entry_index AND name = NEW.name",
     "ledger_key": "key_id = NEW.key_id",
+    "ledger_request": "idempotency_key = NEW.idempotency_key",
+    "ledger_guard": "guard_id = NEW.guard_id",
 }
 """Append-only tables, each with what makes a row the same as one there: INSERT OR REPLACE would delete that
 row without firing a DELETE trigger, so such an insert is stopped as well."""

@@ -59,6 +59,11 @@ def make_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
+def find_path(url: str) -> Path:
+    """Return the file of an SQLite ledger."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
 def make_store(folder: Path) -> Store:
     """Return a new ledger whose entry 0 adds the actor's key."""
     url = make_url(folder)

@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 from api import registry as r
 from api.errors import MissingError, RegisteredError
 from api.registry import JobRow, MarkRow, Registry, TrackRow
-from ledger.database import open_engine
+from ledger.database import open_database
 from ledger.migration import downgrade, upgrade
 
 
@@ -58,7 +58,7 @@ def make_job(job_id: str) -> JobRow:
 
 
 def test_the_migration_makes_exactly_the_tables_that_the_program_reads(url: str) -> None:
-    engine = open_engine(url)
+    engine = open_database(url).engine
     found = sqlalchemy.inspect(engine)
     for name in ("track", "mark", "job"):
         declared = SQLModel.metadata.tables[name]
@@ -75,7 +75,7 @@ def test_the_migration_makes_exactly_the_tables_that_the_program_reads(url: str)
 
 def test_the_migration_runs_down_and_up_again(url: str) -> None:
     downgrade(url, "0001_ledger")
-    engine = open_engine(url)
+    engine = open_database(url).engine
     assert not {"track", "mark", "job"} & set(sqlalchemy.inspect(engine).get_table_names())
     engine.dispose()
     upgrade(url)

@@ -92,7 +92,10 @@ def test_two_processes_append_in_turn_and_neither_starves(tmp_path: Path) -> Non
 
 def test_a_writer_that_waits_too_long_is_told_so(tmp_path: Path) -> None:
     with make_store(tmp_path) as store, Store(store.url, lock_timeout_s=0.05) as impatient:
-        with hold_writer_lock(store.path, timeout_s=1), pytest.raises(BusyError, match="another writer"):
+        with (
+            store.database.hold_writer(1),
+            pytest.raises(BusyError, match="another writer"),
+        ):
             append(impatient, draft("track:1"))
         append(impatient, draft("track:1"))
         assert check(store).ok

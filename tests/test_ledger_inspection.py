@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
-from ledger_world import LOG_KEY, ORIGIN, OTHER_KEY, VKEY, append, check, draft, fill, make_store, sha
+from ledger_world import (
+    LOG_KEY,
+    ORIGIN,
+    OTHER_KEY,
+    VKEY,
+    append,
+    check,
+    draft,
+    fill,
+    find_path,
+    make_store,
+    sha,
+)
 
 import ledger
 from ledger import Place, Store, merkle, sign_checkpoint
@@ -28,7 +40,7 @@ def tamper(
 ) -> None:
     """Edit the database with the triggers out of the way, and put them back unless told otherwise."""
     store.close()
-    connection = sqlite.connect(store.path)
+    connection = sqlite.connect(find_path(store.url))
     triggers = build_triggers()
     for name in triggers:
         connection.execute(f"DROP TRIGGER {name}")
@@ -293,11 +305,11 @@ def test_a_damaged_page_is_reported_with_the_entries_that_it_held(store: Store) 
     fill(store, 30)
     entry = store.entry(20)
     store.close()
-    data = bytearray(store.path.read_bytes())
-    (page,) = find_pages(store.path, entry[200:600])
+    data = bytearray(find_path(store.url).read_bytes())
+    (page,) = find_pages(find_path(store.url), entry[200:600])
     generator = hashlib.sha256(b"damage").digest()
     data[page : page + 4096] = (generator * 128)[:4096]
-    store.path.write_bytes(bytes(data))
+    find_path(store.url).write_bytes(bytes(data))
     report = ledger.fsck(store.url, vkey=VKEY)
     assert not report.ok
     damaged = {item.index for item in report.findings if item.code in ("database-corrupt", "entry-missing")}
@@ -309,9 +321,9 @@ def test_a_damaged_page_is_reported_with_the_entries_that_it_held(store: Store) 
 @pytest.mark.parametrize("offset", [0, 4096, 5 * 4096])
 def test_damage_anywhere_is_a_finding_and_never_an_exception(store: Store, offset: int) -> None:
     store.close()
-    data = bytearray(store.path.read_bytes())
+    data = bytearray(find_path(store.url).read_bytes())
     data[offset : offset + 4096] = bytes(4096)
-    store.path.write_bytes(bytes(data))
+    find_path(store.url).write_bytes(bytes(data))
     report = ledger.fsck(store.url, vkey=VKEY)
     assert not report.ok
     assert "database-corrupt" in {item.code for item in report.findings}
@@ -319,6 +331,6 @@ def test_damage_anywhere_is_a_finding_and_never_an_exception(store: Store, offse
 
 def test_a_truncated_file_is_a_finding(store: Store) -> None:
     store.close()
-    data = store.path.read_bytes()
-    store.path.write_bytes(data[: len(data) // 2])
+    data = find_path(store.url).read_bytes()
+    find_path(store.url).write_bytes(data[: len(data) // 2])
     assert not ledger.fsck(store.url, vkey=VKEY).ok

@@ -4,8 +4,11 @@ import pytest
 from ledger_world import ACTOR_KEY, vector_path
 
 from ledger import PublicKey, SigningKey, edwards
+from ledger.ed25519 import Verify, verify_openssl, verify_sodium
 from ledger.encoding import decode_base64url
 from ledger.errors import BadSignatureError, FormatError, WeakKeyError
+
+VERIFIERS = pytest.mark.parametrize("verify", [verify_openssl, verify_sodium])
 
 
 def test_key_id_is_the_thumbprint_of_rfc8037_appendix_a3() -> None:
@@ -14,7 +17,8 @@ def test_key_id_is_the_thumbprint_of_rfc8037_appendix_a3() -> None:
     assert PublicKey.from_jwk(public_key.jwk()) == public_key
 
 
-def test_wycheproof_signatures_are_judged_as_the_suite_says() -> None:
+@VERIFIERS
+def test_wycheproof_signatures_are_judged_as_the_suite_says(verify: Verify) -> None:
     suite = json.loads(vector_path("ed25519/wycheproof_ed25519_test.json").read_text())
     judged = 0
     for group in suite["testGroups"]:
@@ -22,15 +26,16 @@ def test_wycheproof_signatures_are_judged_as_the_suite_says() -> None:
         for case in group["tests"]:
             signature, message = bytes.fromhex(case["sig"]), bytes.fromhex(case["msg"])
             if case["result"] == "valid":
-                public_key.check_signature(signature, message)
+                public_key.check_signature(signature, message, verify)
             else:
                 with pytest.raises(BadSignatureError):
-                    public_key.check_signature(signature, message)
+                    public_key.check_signature(signature, message, verify)
             judged += 1
     assert judged == suite["numberOfTests"]
 
 
-def test_cctv_edge_cases_are_accepted_only_where_every_verifier_agrees() -> None:
+@VERIFIERS
+def test_cctv_edge_cases_are_accepted_only_where_every_verifier_agrees(verify: Verify) -> None:
     """Of 914 edge cases only those of an ordinary key with an ordinary signature may pass."""
     cases = json.loads(vector_path("ed25519/cctv_ed25519vectors.json").read_text())
     accepted, weak = [], 0
@@ -43,7 +48,7 @@ def test_cctv_edge_cases_are_accepted_only_where_every_verifier_agrees() -> None
                 PublicKey(raw)
             continue
         try:
-            PublicKey(raw).check_signature(bytes.fromhex(case["sig"]), case["msg"].encode())
+            PublicKey(raw).check_signature(bytes.fromhex(case["sig"]), case["msg"].encode(), verify)
         except BadSignatureError:
             continue
         accepted.append(flags)
@@ -68,14 +73,15 @@ def test_bytes_that_are_no_point_are_refused(raw: bytes) -> None:
         PublicKey(raw)
 
 
-def test_every_flipped_bit_of_a_signature_is_noticed() -> None:
+@VERIFIERS
+def test_every_flipped_bit_of_a_signature_is_noticed(verify: Verify) -> None:
     signature = ACTOR_KEY.sign(b"message")
-    ACTOR_KEY.public_key.check_signature(signature, b"message")
+    ACTOR_KEY.public_key.check_signature(signature, b"message", verify)
     for position in range(512):
         changed = bytearray(signature)
         changed[position // 8] ^= 1 << position % 8
         with pytest.raises(BadSignatureError):
-            ACTOR_KEY.public_key.check_signature(bytes(changed), b"message")
+            ACTOR_KEY.public_key.check_signature(bytes(changed), b"message", verify)
 
 
 def test_a_signing_key_survives_its_pem_and_hides_its_secret() -> None:

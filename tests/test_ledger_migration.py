@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -9,19 +10,22 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from ledger_world import LOG_KEY, ORIGIN, append, check, draft, fill, make_store, make_url
+from ledger_world import LOG_KEY, ORIGIN, append, check, draft, fill, find_path, make_store, make_url
 from sqlmodel import SQLModel
 
 import ledger
 from ledger import Store, migration, tables
-from ledger.database import check_filesystem, check_library, database_path, open_engine
+from ledger.database import open_database
 from ledger.errors import CorruptError, LedgerError, ReadOnlyError, SchemaError, StorageError
+from ledger.sqlite import check_filesystem, check_library
 
 PROJECT = Path(__file__).resolve().parents[1]
+OLD_LEDGER = PROJECT / "tests" / "vectors" / "ledger" / "ledger-0.1.0.db"
+"""Made by version 0.1.0 with the keys of `ledger_world`: two key entries, six events, seven checkpoints."""
 
 
 def list_schema(url: str, kind: str) -> dict[str, str]:
-    connection = sqlite.connect(database_path(url))
+    connection = sqlite.connect(find_path(url))
     rows = connection.execute(
         "SELECT name, sql FROM sqlite_master WHERE type = ? AND name LIKE 'ledger_%'", (kind,)
     ).fetchall()
@@ -34,7 +38,7 @@ def test_migrations_run_up_down_and_up_again(tmp_path: Path) -> None:
     migration.upgrade(url)
     migration.upgrade(url)
     first = list_schema(url, "table"), list_schema(url, "trigger")
-    assert len(first[0]) == 6
+    assert len(first[0]) == 8
     migration.downgrade(url, "base")
     assert list_schema(url, "table") == list_schema(url, "trigger") == {}
     migration.upgrade(url)
@@ -44,17 +48,17 @@ def test_migrations_run_up_down_and_up_again(tmp_path: Path) -> None:
 def test_the_migrated_schema_is_the_one_of_the_tables(tmp_path: Path) -> None:
     url = make_url(tmp_path)
     migration.upgrade(url)
-    engine = open_engine(url)
+    database = open_database(url)
 
     def is_ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
         return kind != "table" or (name or "").startswith("ledger_")
 
-    with engine.connect() as connection:
+    with database.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"include_object": is_ours, "compare_type": True}
         )
         assert compare_metadata(context, SQLModel.metadata) == []
-    engine.dispose()
+    database.close()
     expected = tables.build_triggers()
     assert list_schema(url, "trigger") == expected
     for name in ("ledger_node", "ledger_subject"):
@@ -71,8 +75,36 @@ def test_an_entry_survives_every_migration_byte_for_byte(tmp_path: Path) -> None
         assert check(store).ok
 
 
+def test_a_ledger_of_version_0_1_0_is_brought_up_to_date_and_stays_verifiable(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    shutil.copy(OLD_LEDGER, find_path(url))
+    with pytest.raises(SchemaError, match="older 0002_registry: upgrade the database first"):
+        Store(url)
+    connection = sqlite.connect(OLD_LEDGER)
+    query = "SELECT entry FROM ledger_entry ORDER BY entry_index"
+    entries = [entry for (entry,) in connection.execute(query)]
+    notes = dict(connection.execute("SELECT size, note FROM ledger_checkpoint").fetchall())
+    connection.close()
+    migration.upgrade(url)
+    with Store(url) as store:
+        assert store.entries(0, 99) == entries
+        assert {size: store.checkpoint(size) for size in notes} == notes
+        assert check(store).ok
+        assert append(store, entries[5])[0].index == 5
+        fill(store, 3)
+        assert store.check_ancestor(notes[8]).size == 8
+        assert check(store).ok
+        entries = store.entries(0, 99)
+    migration.downgrade(url, "0002_registry")
+    assert "leaf_hash" in list_schema(url, "trigger")["ledger_entry_no_replace"]
+    migration.upgrade(url)
+    with Store(url) as store:
+        assert store.entries(0, 99) == entries
+        assert check(store).ok
+
+
 def set_revision(url: str, revision: str | None) -> None:
-    connection = sqlite.connect(database_path(url))
+    connection = sqlite.connect(find_path(url))
     connection.execute("DELETE FROM alembic_version")
     if revision:
         connection.execute("INSERT INTO alembic_version VALUES (?)", (revision,))
@@ -117,7 +149,7 @@ def test_an_older_schema_is_named_with_what_to_do(tmp_path: Path, monkeypatch: p
 def test_migrations_are_found_from_any_folder(tmp_path: Path) -> None:
     code = f"import ledger; ledger.upgrade('sqlite:///{tmp_path}/ledger.db')"
     subprocess.run([sys.executable, "-c", code], cwd="/", check=True)
-    assert len(list_schema(make_url(tmp_path), "table")) == 6
+    assert len(list_schema(make_url(tmp_path), "table")) == 8
 
 
 def test_the_alembic_folder_hides_no_library() -> None:
@@ -182,7 +214,7 @@ def test_a_network_file_system_is_refused() -> None:
 
 
 def test_the_settings_that_durability_rests_on_are_in_force(tmp_path: Path) -> None:
-    with make_store(tmp_path) as store, store.engine.connect() as connection:
+    with make_store(tmp_path) as store, store.database.engine.connect() as connection:
         found = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "trusted_schema", "recursive_triggers")
@@ -197,7 +229,6 @@ def run_as_nobody(code: str, *arguments: str) -> str:
         sys.path[:0] = {paths!r}
         import ledger, ledger_world
         from ledger.errors import LedgerError
-        from ledger.database import open_engine
         import alembic.autogenerate, sqlalchemy.dialects.sqlite, logging.config
         if os.geteuid() == 0:
             os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -225,7 +256,7 @@ def test_a_read_only_folder_is_named_and_nothing_is_written(tmp_path: Path) -> N
     folder.mkdir()
     with make_store(folder) as store:
         before = store.state()
-    store.path.chmod(0o444)
+    find_path(store.url).chmod(0o444)
     folder.chmod(0o555)
     try:
         open_and_append = """
@@ -242,7 +273,7 @@ def test_a_read_only_folder_is_named_and_nothing_is_written(tmp_path: Path) -> N
         assert "read-only" in output
     finally:
         folder.chmod(0o755)
-        store.path.chmod(0o644)
+        find_path(store.url).chmod(0o644)
     with Store(make_url(folder)) as store:
         assert store.state() == before
 

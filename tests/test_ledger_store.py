@@ -17,6 +17,7 @@ from ledger_world import (
     draft,
     draft_key,
     fill,
+    find_path,
     make_store,
     make_url,
     sha,
@@ -300,9 +301,9 @@ def count_statements(store: Store) -> int:
     def see(connection, cursor, statement, *_: object) -> None:  # type: ignore[no-untyped-def]
         seen.append(statement)
 
-    sqlalchemy.event.listen(store.engine, "before_cursor_execute", see)
+    sqlalchemy.event.listen(store.database.engine, "before_cursor_execute", see)
     fill_asset(store, "track:count", 1)
-    sqlalchemy.event.remove(store.engine, "before_cursor_execute", see)
+    sqlalchemy.event.remove(store.database.engine, "before_cursor_execute", see)
     return len(seen)
 
 
@@ -321,10 +322,10 @@ def test_an_error_at_any_statement_records_nothing_and_the_next_append_works(sto
             if remaining[0] < 0:
                 raise InjectedError("disk I/O error")
 
-        sqlalchemy.event.listen(store.engine, when, fail)
+        sqlalchemy.event.listen(store.database.engine, when, fail)
         with pytest.raises(StorageError, match="disk I/O error"):
             append(store, draft("track:1"))
-        sqlalchemy.event.remove(store.engine, when, fail)
+        sqlalchemy.event.remove(store.database.engine, when, fail)
         assert store.state() == before, step
         append(store, draft("track:1"))
         append(store, draft("track:1"))
@@ -338,7 +339,7 @@ def test_a_failed_commit_has_an_unknown_outcome_that_the_same_entry_again_settle
 ) -> None:
     (first,) = append(store, draft("track:1"))
     entry = sign_event(Place(ORIGIN, "track:1", 1, first.leaf_hash))
-    dialect = store.engine.dialect
+    dialect = store.database.engine.dialect
     real = dialect.do_commit
 
     def fail(connection) -> None:  # type: ignore[no-untyped-def]
@@ -369,10 +370,10 @@ def test_a_full_disk_is_said_so_and_nothing_is_recorded(store: Store) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
     store.close()
-    sqlalchemy.event.listen(store.engine, "connect", limit)
+    sqlalchemy.event.listen(store.database.engine, "connect", limit)
     with pytest.raises(DiskFullError, match="no space left"):
         append(store, draft("track:1", filler="x" * 40_000))
-    sqlalchemy.event.remove(store.engine, "connect", limit)
+    sqlalchemy.event.remove(store.database.engine, "connect", limit)
     assert store.state() == before
     store.close()
     fill(store, 3)
@@ -382,7 +383,7 @@ def test_a_full_disk_is_said_so_and_nothing_is_recorded(store: Store) -> None:
 def test_an_edge_that_contradicts_itself_is_not_built_upon(store: Store) -> None:
     fill(store, 4)
     store.close()
-    with sqlite.connect(store.path) as connection:
+    with sqlite.connect(find_path(store.url)) as connection:
         connection.execute("DROP TRIGGER ledger_state_grows")
         connection.execute("UPDATE ledger_state SET root = zeroblob(32)")
     connection.close()
@@ -392,19 +393,22 @@ def test_an_edge_that_contradicts_itself_is_not_built_upon(store: Store) -> None
 
 def test_a_weak_key_slipped_into_the_key_list_is_corruption(store: Store) -> None:
     store.close()
-    connection = sqlite.connect(store.path)
-    connection.execute("INSERT INTO ledger_key VALUES ('intruder', zeroblob(32), 0)")
+    connection = sqlite.connect(find_path(store.url))
+    for key_id, raw in ((OTHER_KEY.key_id, bytes(32)), ("intruder", OTHER_KEY.public_key.raw)):
+        connection.execute("INSERT INTO ledger_key VALUES (?, ?, 0)", (key_id, raw))
     connection.commit()
     connection.close()
-    with pytest.raises(CorruptError, match="key list"):
-        append(store, draft("track:1"))
+    entry = sign_event(Place(ORIGIN, "track:1", 0, b""), signing_keys=(OTHER_KEY,))
+    for signed in (entry, entry.replace(OTHER_KEY.key_id.encode(), b"intruder")):
+        with pytest.raises(CorruptError, match="key list"):
+            append(store, signed)
 
 
 def test_the_tables_refuse_to_be_rewritten(store: Store) -> None:
     fill(store, 3)
     statements = [
         "INSERT OR REPLACE INTO ledger_entry VALUES (1, x'00', x'00', x'00', 'a', 0)",
-        "INSERT OR REPLACE INTO ledger_entry SELECT 99, entry, leaf_hash, chain_hash, 'a', 0"
+        "INSERT OR REPLACE INTO ledger_entry SELECT 99, entry, leaf_hash, chain_hash, asset, n"
         " FROM ledger_entry LIMIT 1",
         "INSERT OR REPLACE INTO ledger_checkpoint VALUES (1, x'00')",
         "UPDATE ledger_state SET size = 1",
@@ -413,7 +417,7 @@ def test_the_tables_refuse_to_be_rewritten(store: Store) -> None:
     ]
     for table in ("entry", "node", "checkpoint", "subject", "key"):
         statements += [f"DELETE FROM ledger_{table}", f"UPDATE ledger_{table} SET rowid = 9"]
-    connection = sqlite.connect(store.path)
+    connection = sqlite.connect(find_path(store.url))
     for statement in statements:
         if "rowid" in statement:
             column = {"node": "hash", "checkpoint": "note", "subject": "sha256", "key": "public_key"}
