@@ -59,7 +59,9 @@ class Profile:
     motion_reference_db: float
     motion_frames: int
     steady_share: float
-    # Reading: steps to a column in the search for an alignment and when cuts are followed.
+    # Reading: steps to a column in the search for an alignment and when cuts are followed; the lowest octave
+    # that the search looks at (below it lie few cells).
+    search_octave: int
     search_steps: int
     follow_steps: int
 
@@ -109,6 +111,7 @@ PN1 = Profile(
     motion_reference_db=2.0,
     motion_frames=40,
     steady_share=0.3,
+    search_octave=0,
     search_steps=4,
     follow_steps=4,
 )
@@ -145,6 +148,7 @@ PN2 = Profile(
     motion_reference_db=2.4,
     motion_frames=38,
     steady_share=0.3,
+    search_octave=2,
     search_steps=2,
     follow_steps=4,
 )

@@ -172,7 +172,7 @@ def search(
     first_frame, stop_frame = span or (0, segment.frames)
     frames = stop_frame - first_frame
     # Two planes, half a band apart, in one complex array.
-    part = slice(first_frame, stop_frame + 1)
+    part = np.s_[first_frame : stop_frame + 1, profile.search_octave * profile.bands_per_octave :]
     plane = (segment.plane(0.0)[part] + 1j * segment.plane(0.5)[part]).astype(np.complex64)
     plane -= plane[0]
     pattern, pattern_norm = _pattern_spectrum(layout)
@@ -265,6 +265,7 @@ def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]
     bands = np.zeros((profile.period_columns, profile.bands + 2 * MARGIN_BANDS), np.float32)
     for row, (first, stop) in enumerate(layout.row_bands):
         bands[:, first:stop] = layout.sync_chips[:, row : row + 1] / (stop - first)
+    bands = bands[:, profile.search_octave * profile.bands_per_octave :]
     pattern = np.repeat(bands, profile.search_steps, axis=0)
     norm = float(np.sqrt((pattern**2).sum() / pattern.size))
     return np.conj(fft.fft2(pattern)).astype(np.complex64), norm
