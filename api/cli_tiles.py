@@ -15,7 +15,7 @@ from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
 from .installation import open_installation
 from .outcomes import BAD
-from .publishing import find_published_note, publish_once, web_post
+from .publishing import find_published_note, publish_once, stamp_once, web_post
 from .settings import read_settings
 from .tilefetch import open_source
 
@@ -34,10 +34,19 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
     """
     with open_installation(read_settings(home)) as installation, web_post() as post:
         found = publish_once(installation, post)
+        stamped = stamp_once(installation, found)
         wanted = installation.policy.quorum is not None
     submissions = [
         {"witness": item.witness.name, "outcome": item.outcome.value, "detail": item.detail}
         for item in found.submissions
+    ]
+    stamps = [
+        {
+            "authority": item.authority,
+            "time": item.timestamp.time.isoformat() if item.timestamp else None,
+            "detail": item.detail,
+        }
+        for item in stamped
     ]
     if as_json:
         print_json(
@@ -46,6 +55,7 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
                 "witnessed": found.witnessed,
                 "cosigned_by": [item.name for item in found.cosigned.cosignatures],
                 "submissions": submissions,
+                "time_stamps": stamps,
                 "checkpoint": found.note.decode("utf-8"),
             }
         )
@@ -54,6 +64,10 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
         output.print(f"checkpoint of {found.checkpoint.size} entries: {state}")
         for item in submissions:
             output.print(f"  {item['witness']}: {item['outcome']} ({item['detail']})", markup=False)
+        for stamp in stamps:
+            output.print(
+                f"  time-stamp of {stamp['authority']}: {stamp['time'] or stamp['detail']}", markup=False
+            )
     if found.alarms or (wanted and not found.witnessed):
         raise typer.Exit(BAD)
 

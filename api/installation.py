@@ -25,6 +25,7 @@ from .keyring import (
 )
 from .registry import Registry
 from .settings import Settings
+from .timestamping import Authority, read_authorities
 
 FORMAT = 1
 
@@ -43,6 +44,7 @@ class Installation:
     attestations: Attestations
     policy: Policy
     heads: HeadIndex
+    authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
         return self
@@ -153,7 +155,7 @@ def open_installation(settings: Settings) -> Installation:
     check_layout(settings)
     public = read_public_keys(settings)
     keyring = open_keyring(settings)
-    policy = read_witness_policy(settings)
+    policy, authorities = read_witness_policy(settings), read_authorities(settings)
     store = Store(settings.database_url)
     # The database is not trusted: the key it names must be the one this installation knows.
     if (store.origin, store.vkey) != (public.origin, public.vkey):
@@ -163,7 +165,9 @@ def open_installation(settings: Settings) -> Installation:
         )
     url = settings.database_url
     heads = HeadIndex(store)
-    return Installation(settings, public, keyring, store, Registry(url), Attestations(url), policy, heads)
+    return Installation(
+        settings, public, keyring, store, Registry(url), Attestations(url), policy, heads, authorities
+    )
 
 
 def read_witness_policy(settings: Settings) -> Policy:

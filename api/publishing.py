@@ -22,6 +22,7 @@ from ledger.publication import Publication, publish, read_publication
 from ledger.witness import Post
 
 from .installation import Installation, now
+from .timestamping import Stamping, stamp_publication
 
 CONNECT_TIMEOUT_S = 3.0
 TIMEOUT_S = 10.0
@@ -29,10 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def web_post(*, transport: httpx.BaseTransport | None = None) -> Iterator[Post]:
+def web_post(
+    *, content_type: str = "text/plain; charset=utf-8", transport: httpx.BaseTransport | None = None
+) -> Iterator[Post]:
     """Give a way to post over HTTP that keeps its connections and bounds what it reads."""
     timeout = httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    headers = {"content-type": "text/plain; charset=utf-8"}
+    headers = {"content-type": content_type}
 
     def post(url: str, body: bytes) -> tuple[int, bytes]:
         try:
@@ -108,6 +111,21 @@ def publish_once(
     return found
 
 
+def stamp_once(
+    installation: Installation, publication: Publication, *, interval_s: int = 0
+) -> tuple[Stamping, ...]:
+    """Ask the configured authorities for time-stamps on a published checkpoint; see `stamp_publication`."""
+    with web_post(content_type="application/timestamp-query") as post:
+        return stamp_publication(
+            installation.attestations,
+            installation.authorities,
+            publication,
+            post,
+            now_s=int(time.time()),
+            interval_s=interval_s,
+        )
+
+
 def find_published_note(installation: Installation) -> bytes:
     """Return the published checkpoint with all its signature lines; the newest where none was published."""
     found = read_publication(installation.store, installation.attestations, installation.policy)
@@ -143,6 +161,8 @@ class Publisher:
             while True:
                 try:
                     self._latest = publish_once(self._installation, post, sizes=sizes)
+                    interval_s = self._installation.settings.timestamp_interval_s
+                    stamp_once(self._installation, self._latest, interval_s=interval_s)
                 except ledger.LedgerError:
                     logger.exception("the checkpoint could not be published; trying again")
                 if self._stopping.wait(self._installation.settings.publish_interval_s):

@@ -9,12 +9,14 @@
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
+| PROVENOTE_TIMESTAMP_S | seconds between two time-stamps that the service asks of an authority | 3600 |
 
 The folder:
 
     provenote-ledger/
     |- provenote.json      format and origin of the ledger
     |- witness-policy.txt   whom to ask for cosignatures, and the quorum (C2SP tlog-policy); optional
+    |- time-stamp-authorities.json   whom to ask for time-stamps; optional
     |- public-keys.json    what others need to check our work: log key, issuers, report key
     |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
     |- keys/               0700; every file in it 0600
@@ -43,6 +45,7 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     verifications: int = 2
     publish_interval_s: int = 10
+    timestamp_interval_s: int = 3600
     queued_jobs: int = 100
     api_token: str | None = field(default=None, repr=False)
 
@@ -77,6 +80,11 @@ class Settings:
         return self.home / "witness-policy.txt"
 
     @property
+    def timestamp_authorities(self) -> Path:
+        """File of time-stamping authorities; it need not be there."""
+        return self.home / "time-stamp-authorities.json"
+
+    @property
     def description(self) -> Path:
         """File with format and origin of the ledger."""
         return self.home / "provenote.json"
@@ -108,6 +116,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         ),
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
+        timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
         api_token=token,
     )
 

@@ -7,7 +7,6 @@ proves itself, so a lost row loses evidence and a changed one is found out when 
 | --- | --- | --- |
 | cosignature | the cosigner's verifier key | its signature line on the checkpoint of `size` |
 | rfc3161 | the authority's name here | a time-stamp token (DER) over the checkpoint's text |
-| opentimestamps | the calendar's name here | a proof file over the checkpoint's text |
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from .database import open_database
 
 COSIGNATURE = "cosignature"
 RFC3161 = "rfc3161"
-OPENTIMESTAMPS = "opentimestamps"
-KINDS = frozenset({COSIGNATURE, RFC3161, OPENTIMESTAMPS})
+KINDS = frozenset({COSIGNATURE, RFC3161})
 
 
 class AttestationRow(SQLModel, table=True):
@@ -110,6 +108,13 @@ class Attestations:
         with self._connect() as connection:
             size: int | None = connection.scalar(query)
             return size
+
+    def latest_time(self, kind: str, source: str) -> int | None:
+        """Return when the newest attestation of a kind came in from a source (POSIX seconds), or None."""
+        same = (_TABLE.c.kind == kind) & (_TABLE.c.source == source)
+        with self._connect() as connection:
+            time_s: int | None = connection.scalar(select(func.max(_TABLE.c.time_s)).where(same))
+            return time_s
 
     @contextlib.contextmanager
     def _connect(self, *, write: bool = False) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ LedgerError
 │   └── BadSignatureError   a known key, but its signature does not verify
 ├── ProofError              an inclusion or consistency proof does not lead to the root
 ├── QuorumError             a checkpoint without the witnesses that a policy asks for
+├── TimestampError          a time-stamp that no trusted authority gave
 ├── EventError              a well-formed statement that this ledger may not take
 │   └── CustodyError        it may not follow what happened before, or its signers may not sign it; see `code`
 ├── LedgerConflictError     the event's place is taken or not yet reached: the asset's head is in `head`
@@ -72,6 +73,10 @@ class ProofError(LedgerError):
 
 class QuorumError(LedgerError):
     """A checkpoint without the cosignatures that a policy asks for."""
+
+
+class TimestampError(LedgerError):
+    """A time-stamp that no trusted authority gave, or that it refused to give."""
 
 
 class EventError(LedgerError):
