@@ -243,8 +243,10 @@ class Embedder:
         )
         before = max(0, -int(starts[0]))
         after = max(0, int(starts[-1]) + size - self._host.shape[1])
-        padded = np.pad(self._host, ((0, 0), (before, after)))
-        change = np.pad(self._change, ((0, 0), (before, after)))
+        edges = ((0, 0), (before, after))
+        inside = not before and not after
+        padded = self._host if inside else np.pad(self._host, edges)
+        change = self._change if inside else np.pad(self._change, edges)
         views = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
         for channel in range(self._channels):
             spectrum = fft.rfft(views[channel, starts + before] * window, axis=1)

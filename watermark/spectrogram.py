@@ -72,7 +72,7 @@ def frame_power(audio: FloatArray, grid: FrameGrid, first: int, count: int, orig
     starts = np.array([grid.centre(n) for n in range(first, first + count)], np.int64) - origin - half
     before = max(0, -int(starts[0]))
     after = max(0, int(starts[-1]) + grid.window_samples - audio.shape[1])
-    padded = np.pad(audio, ((0, 0), (before, after)))
+    padded = np.pad(audio, ((0, 0), (before, after))) if before or after else audio
     window = hann(grid.window_samples)
     window /= window.sum() / 2
     views = np.lib.stride_tricks.sliding_window_view(padded, grid.window_samples, axis=1)
