@@ -144,7 +144,7 @@ class Sequencer:
             raise EventError("expected a signing key apart from the log's own, got the log's key")
         # 7
         index = self._state.size + len(self.accepted)
-        self._custodian.admit(seen, leaf, index, self._head(KEYS_ASSET), self._known.entries)
+        self._custodian.admit(seen, leaf, index, self._head(KEYS_ASSET), self._list_entries)
         self._collect(Accepted(entry, leaf, seen, idempotency_key), index)
         return index
 
@@ -161,6 +161,12 @@ class Sequencer:
     def _set(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
         self._undo.append((mapping, key, mapping.get(key)))
         mapping[key] = value
+
+    def _list_entries(self, asset: str) -> list[tuple[int, bytes]]:
+        """Return an asset's entries, those of this batch too: what a refused submission led to is replayed."""
+        new = enumerate(self.accepted, start=self._state.size)
+        fresh = [(index, item.entry) for index, item in new if item.event.place.asset == asset]
+        return [*self._known.entries(asset), *fresh]
 
     def _head(self, asset: str) -> Head | None:
         return self._heads.get(asset) or self._known.head(asset)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ledger_world import (
     ACTOR_KEY,
+    LOG_KEY,
     ORIGIN,
     OTHER_KEY,
     append,
@@ -22,6 +23,7 @@ from ledger import custodian as custodian_module
 from ledger.custodian import Custodian
 from ledger.errors import CorruptError, CustodyError, FormatError
 from ledger.event import build_key_added, build_key_revoked, build_key_rotated
+from ledger.lock import hold_writer_lock
 from ledger.predicate import GENERATED, LICENSED, NOTICE, PUBLISHED, REVOKED, STAMPED
 
 TIME = "2026-11-22T17:31:32Z"
@@ -129,6 +131,35 @@ def test_states_hold_across_restarts_other_writers_and_refused_batches(store: St
         key = SigningKey(sha("fresh"))
         append(store, draft_key(key, ACTOR_KEY, key))
         append(other, draft("track:3", signing_keys=(key,)))
+    assert check(store).ok
+
+
+def test_a_refused_submission_leaves_no_state_to_those_after_it_in_the_same_commit(store: Store) -> None:
+    add_platform(store)
+    append(store, draft("track:1"))
+    before = store.state().size
+    notice = draft("track:1", kind=NOTICE, signing_keys=(PLATFORM_KEY,), **CLAIM)
+    key = SigningKey(sha("fresh"))
+    submissions = [
+        [draft("track:1", kind=REVOKED, **REVOKE), draft_key(key, ACTOR_KEY, key)],
+        [notice, draft_key(OTHER_KEY, ACTOR_KEY, OTHER_KEY), draft("track:9", kind=PUBLISHED, **PUBLISH)],
+        [draft("track:1", kind=PUBLISHED, **PUBLISH)],
+        [draft("track:2", signing_keys=(key,))],
+        [draft("track:3", signing_keys=(OTHER_KEY,))],
+    ]
+    # While the writer's right is held here, all of them queue up for one commit.
+    with hold_writer_lock(Path(store.url.removeprefix("sqlite:///")), timeout_s=5):
+        futures = [store.submit(events, log_signing_key=LOG_KEY) for events in submissions]
+    outcomes = [future.exception(timeout=30) for future in futures]
+    assert [type(item).__name__ for item in outcomes] == [
+        "NoneType",
+        "CustodyError",
+        "CustodyError",
+        "NoneType",
+        "UnknownKeyError",
+    ]
+    assert "revoked" in str(outcomes[2])
+    assert store.state().size == before + 3
     assert check(store).ok
 
 
