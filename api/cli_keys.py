@@ -43,6 +43,14 @@ PurposeArgument = Annotated[
     Purpose, typer.Argument(help="issuer: signs statements. watermark: embeds marks.")
 ]
 
+IndependentOption = Annotated[
+    bool,
+    typer.Option(
+        "--independent",
+        help="Only for watermark: share nothing with the key before (others know it); a search more.",
+    ),
+]
+
 
 @app.command("new")
 def new_command(
@@ -51,12 +59,13 @@ def new_command(
         Path | None,
         typer.Option(help="Only for watermark: write the key to this new file, outside any ledger."),
     ] = None,
+    independent: IndependentOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key: for a ledger the same as `rotate`, or with --file one that belongs to none."""
     if file is None:
-        rotate_command(purpose, home, as_json)
+        rotate_command(purpose, independent, home, as_json)
         return
     if purpose is not Purpose.WATERMARK:
         raise typer.BadParameter("only a watermark key can be made outside a ledger", param_hint="--file")
@@ -66,26 +75,43 @@ def new_command(
 
 
 @app.command("rotate")
-def rotate_command(purpose: PurposeArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
+def rotate_command(
+    purpose: PurposeArgument,
+    independent: IndependentOption = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Make a key that is used from now on; earlier ones go on verifying and detecting.
 
-    A service that runs goes on with the keys it started with: restart it.
+    A watermark key shares its synchronisation pattern with the one before, so that looking for both costs as
+    much as for one. A service that runs goes on with the keys it started with: restart it.
     """
+    if independent and purpose is not Purpose.WATERMARK:
+        raise typer.BadParameter("an issuer's key always is", param_hint="--independent")
     settings = read_settings(home)
     if purpose is Purpose.ISSUER:
         with open_installation(settings) as installation:
             name, path = add_issuer(installation)
         made: dict[str, Any] = {"key_id": name, "file": str(path)}
     else:
-        epoch = rotate_watermark_key(settings)
+        epoch = rotate_watermark_key(settings, independent=independent)
         path = settings.keys / f"watermark-{epoch.number:04d}.key"
-        made = {"key_id": epoch.name, "file": str(path), "number": epoch.number, "created": epoch.created}
+        made = {
+            "key_id": epoch.name,
+            "family": epoch.family,
+            "file": str(path),
+            "number": epoch.number,
+            "created": epoch.created,
+        }
     _print_new(purpose, made, as_json=as_json)
 
 
 @app.command("list")
 def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """List the keys in use, by public name; watermark keys with number, time and whether they embed."""
+    """List the keys in use, by public name; watermark keys with number, time, whether they embed, and family.
+
+    Epochs of a family share their synchronisation pattern: a search finds them all.
+    """
     with open_installation(read_settings(home)) as installation:
         ring, public = installation.keyring, installation.public
         document: dict[str, Any] = {
@@ -100,6 +126,7 @@ def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 {
                     "number": epoch.number,
                     "key_id": epoch.name,
+                    "family": epoch.family,
                     "created": epoch.created or None,
                     "embeds": epoch.active,
                     "state": "active" if epoch.active else "detect-only",
@@ -118,7 +145,8 @@ def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
     for item in document["watermark"]:
         created = item["created"] or "time not known     "
         output.print(
-            f"watermark  {item['key_id']}  epoch {item['number']:4d}  {created}  {item['state']}",
+            f"watermark  {item['key_id']}  epoch {item['number']:4d}  {created}  {item['state']:11}  "
+            f"family {item['family']}",
             markup=False,
         )
 

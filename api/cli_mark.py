@@ -1,7 +1,7 @@
 """The bare mark, without a ledger: `provenote mark embed`, `mark detect` and `mark match`.
 
 For measuring, and for other people's pipelines. A key file holds 64 hex digits and a newline
-(`provenote keys new watermark --file FILE`), or 32 raw bytes.
+(`provenote keys new watermark --file FILE`), or 32 raw bytes; that of an epoch twice as many.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_
 from .cli_options import InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
 from .decoding import DEFAULT_LIMITS, open_recording
-from .epochs import WATERMARK_KEY_BYTES
+from .epochs import KEY_LENGTHS
 from .errors import LedgerFolderError, MarkedError, RefusedError
 from .margin import document_margin
 from .markedfile import embed_file
@@ -24,7 +24,12 @@ from .marking import MARK_BYTES, Progress, examine
 app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)
 KeyOption = Annotated[
     Path,
-    typer.Option("--key", exists=True, dir_okay=False, help="Watermark key: 64 hex digits, or 32 raw bytes."),
+    typer.Option(
+        "--key",
+        exists=True,
+        dir_okay=False,
+        help="Watermark key: 64 or 128 hex digits, or 32 or 64 raw bytes.",
+    ),
 ]
 
 
@@ -186,16 +191,19 @@ def read_watermark_key(path: Path) -> bytes:
         raise LedgerFolderError(f"{path}: cannot be read: {error.strerror}") from error
     if open_to_others:
         errors.print(f"warning: {path} can be read by others (mode 0600 keeps the key secret)", markup=False)
-    if len(content) == WATERMARK_KEY_BYTES:
-        return content
+    # Hex first: 64 digits without a newline are a key of 32 bytes. Random bytes never look like that.
     try:
         key = bytes.fromhex(content.decode("ascii").strip())
     except ValueError:
         key = b""
-    if len(key) != WATERMARK_KEY_BYTES:
-        # The content is not repeated: it may be a secret of another kind.
-        raise RefusedError(f"{path}: expected 64 hex digits or 32 raw bytes, got {len(content)} other bytes")
-    return key
+    if len(key) in KEY_LENGTHS:
+        return key
+    if len(content) in KEY_LENGTHS:
+        return content
+    # The content is not repeated: it may be a secret of another kind.
+    raise RefusedError(
+        f"{path}: expected 64 or 128 hex digits, or 32 or 64 raw bytes, got {len(content)} other bytes"
+    )
 
 
 def _parse_payload(text: str) -> bytes:

@@ -2,13 +2,16 @@
 
     keys/
     |- watermark-0001.key        32 secret bytes; the number is the epoch
-    |- watermark-0002.key
+    |- watermark-0002.key        64: the 32 that a family of epochs shares, and 32 of its own
     `- watermark-epochs.json     {"created": {"1": "2026-11-22T17:31:32Z", ...}, "detect_only": [2]}
 
 The key files are what counts: the highest epoch that is not listed as detect-only embeds, all of them detect.
 The JSON file adds what a key file cannot say; an epoch that it does not name was made by an older version or
 by hand, at a time that is not known, and may embed. To retire an epoch, move its key file elsewhere: marks
 under it are no longer found.
+
+A new epoch shares the synchronisation pattern of the one that embedded before (`watermark.epoch_key`): one
+search serves for the whole family. An independent one shares nothing, and is searched for on its own.
 """
 
 import contextlib
@@ -18,15 +21,18 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+import watermark
 from ledger.keyfile import load_secret, save_secret
 
 from .errors import LedgerFolderError, RefusedError
 
 WATERMARK_KEY_BYTES = 32
+EPOCH_KEY_BYTES = 64
+KEY_LENGTHS = (WATERMARK_KEY_BYTES, EPOCH_KEY_BYTES)
 MAX_EPOCHS = 32
 """What one detection is asked to try at most."""
 NOTES_NAME = "watermark-epochs.json"
@@ -35,17 +41,26 @@ _KEY_NAME = re.compile(r"watermark-([0-9]{4})\.key")
 
 @dataclass(frozen=True)
 class Epoch:
-    """A watermark key and its number; `created` is RFC 3339 UTC, "" when not known."""
+    """A watermark key and its number; `created` is RFC 3339 UTC, "" when not known.
+
+    `imported`: it came from an archive and did not embed here when it came.
+    """
 
     number: int
     watermark_key: bytes = field(repr=False)
     created: str = ""
     active: bool = False
+    imported: bool = False
 
     @property
     def name(self) -> str:
         """Public name of the key."""
         return name_watermark_key(self.watermark_key)
+
+    @property
+    def family(self) -> str:
+        """Public name of the half that keys synchronisation, which is the name of the family's first key."""
+        return name_watermark_key(self.watermark_key[:WATERMARK_KEY_BYTES])
 
 
 @dataclass(frozen=True)
@@ -80,9 +95,10 @@ def list_epochs(folder: Path) -> tuple[Epoch, ...]:
     return tuple(
         Epoch(
             number,
-            load_secret(_key_path(folder, number)),
+            load_secret(_key_path(folder, number), lengths=KEY_LENGTHS),
             created=notes.created.get(number, ""),
             active=number == active,
+            imported=number in notes.detect_only,
         )
         for number in sorted(numbers, reverse=True)
     )
@@ -101,12 +117,38 @@ def add_epoch(folder: Path, watermark_key: bytes, *, created: str) -> Epoch:
         A file cannot be written.
     """
     with _hold(folder):
-        notes = _read_notes(folder)
-        used = _used_numbers(folder, notes)
-        _check_room(len(_list_numbers(folder)) + 1)
-        number = max(used, default=0) + 1
-        save_secret(_key_path(folder, number), watermark_key)
-        _write_notes(folder, _Notes({**notes.created, number: created}, notes.detect_only))
+        return _add_held(folder, watermark_key, created)
+
+
+def begin_epoch(folder: Path, *, created: str, independent: bool = False) -> Epoch:
+    """Draw a key that embeds from now on, of the family of the one that embeds now; return its epoch.
+
+    Parameters
+    ----------
+    independent : bool
+        Begin a family instead: where the present key may be known to somebody else, its synchronisation
+        pattern is known with it. So is done where no key embeds: those that are there came from elsewhere.
+
+    Raises
+    ------
+    RefusedError, ledger.KeyFileError, LedgerFolderError
+        As `add_epoch`.
+    """
+    with _hold(folder):
+        present = next((epoch for epoch in list_epochs(folder) if epoch.active), None)
+        watermark_key = make_watermark_key()
+        if present is not None and not independent:
+            watermark_key = watermark.epoch_key(present.watermark_key, watermark_key)
+        return _add_held(folder, watermark_key, created)
+
+
+def _add_held(folder: Path, watermark_key: bytes, created: str) -> Epoch:
+    notes = _read_notes(folder)
+    used = _used_numbers(folder, notes)
+    _check_room(len(_list_numbers(folder)) + 1)
+    number = max(used, default=0) + 1
+    save_secret(_key_path(folder, number), watermark_key)
+    _write_notes(folder, _Notes({**notes.created, number: created}, notes.detect_only))
     return Epoch(number, watermark_key, created, active=True)
 
 
@@ -134,7 +176,8 @@ def merge_epochs(folder: Path, epochs: Sequence[Epoch]) -> tuple[Epoch, ...]:
         for epoch in new:
             number = epoch.number if epoch.number not in used else max(used) + 1
             used.add(number)
-            placed.append(Epoch(number, epoch.watermark_key, epoch.created, epoch.active and not present))
+            embeds = epoch.active and not present
+            placed.append(replace(epoch, number=number, active=embeds, imported=not embeds))
         created = {**notes.created, **{e.number: e.created for e in placed if e.created}}
         asleep = (notes.detect_only if present else set()) | {e.number for e in placed if not e.active}
         # The notes first: a crash in between must not leave a foreign key that embeds.

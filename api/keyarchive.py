@@ -15,7 +15,7 @@
 - `cipher`: ChaCha20-Poly1305 (RFC 8439) with its nonce in hex. Everything up to and with the first empty
   line is its associated data, so a changed header does not open.
 - What is sealed is canonical JSON, {"epochs": [{"active", "created", "key", "number"}, ...]}; `created` may
-  be "", `key` is 64 hex digits.
+  be "", `key` is 64 hex digits, or 128 for an epoch that shares the first half with others.
 - `sha256`: over all bytes before this line. Everybody can compute it: it tells a damaged file from a wrong
   passphrase, which the cipher alone cannot. Somebody who alters the file on purpose can make it fit; then the
   cipher refuses.
@@ -42,7 +42,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from ledger.canonical import check_hex, check_members, check_text, format_json, parse_object
 from ledger.errors import FormatError
 
-from .epochs import MAX_EPOCHS, WATERMARK_KEY_BYTES, Epoch
+from .epochs import EPOCH_KEY_BYTES, MAX_EPOCHS, WATERMARK_KEY_BYTES, Epoch
 from .errors import RefusedError
 
 TITLE = "provenote-watermark-keys/v1"
@@ -223,9 +223,12 @@ def _parse_epoch(value: object) -> Epoch:
     created = members["created"]
     if created != "":
         created = check_text(created, "created", max_characters=32)
+    text = members["key"]
+    long = isinstance(text, str) and len(text) == 2 * EPOCH_KEY_BYTES
     try:
-        watermark_key = check_hex(members["key"], "key", octets=WATERMARK_KEY_BYTES)
+        watermark_key = check_hex(text, "key", octets=EPOCH_KEY_BYTES if long else WATERMARK_KEY_BYTES)
     except FormatError:
         # The value is not repeated: it may be most of a key.
-        raise FormatError(f"expected a key of {2 * WATERMARK_KEY_BYTES} hex digits") from None
+        digits = f"{2 * WATERMARK_KEY_BYTES} or {2 * EPOCH_KEY_BYTES}"
+        raise FormatError(f"expected a key of {digits} hex digits") from None
     return Epoch(number, watermark_key, created, active)

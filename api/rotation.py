@@ -7,7 +7,7 @@ from pathlib import Path
 import ledger
 from ledger.keyfile import save_signing_key
 
-from .epochs import Epoch, add_epoch, make_watermark_key
+from .epochs import Epoch, begin_epoch
 from .installation import Installation, check_layout, now
 from .keyring import check_private, next_issuer, write_public_keys
 from .settings import Settings
@@ -39,10 +39,11 @@ def add_issuer(installation: Installation) -> tuple[str, Path]:
     return key.key_id, path
 
 
-def rotate_watermark_key(settings: Settings) -> Epoch:
+def rotate_watermark_key(settings: Settings, *, independent: bool = False) -> Epoch:
     """Begin a new epoch: a new watermark key embeds from now on, the earlier ones go on detecting.
 
-    A service that runs meanwhile goes on with the keys it started with.
+    It shares its synchronisation pattern with the present one, unless it is to be `independent`. A service
+    that runs meanwhile goes on with the keys it started with.
 
     Raises
     ------
@@ -55,4 +56,4 @@ def rotate_watermark_key(settings: Settings) -> Epoch:
     """
     check_layout(settings)
     check_private(settings.keys)
-    return add_epoch(settings.keys, make_watermark_key(), created=now())
+    return begin_epoch(settings.keys, created=now(), independent=independent)

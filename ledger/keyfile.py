@@ -1,14 +1,15 @@
 """Secrets in files that only their owner can read.
 
-A signing key is a PKCS#8 PEM, a 32-byte secret (such as a watermark key) one line of 64 hex digits. Files are
-made with mode 0600 and never replaced; one that others may read is refused when loaded, since its secret may
-be out.
+A signing key is a PKCS#8 PEM; a secret of 32 bytes, or of the 64 that some watermark keys have, is one line of
+hex digits. Files are made with mode 0600 and never replaced; one that others may read is refused when loaded,
+since its secret may be out.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from .canonical import check_hex
@@ -16,6 +17,7 @@ from .errors import FormatError, KeyFileError
 from .keys import SigningKey
 
 SECRET_BYTES = 32
+LONG_SECRET_BYTES = 64
 MAX_FILE_BYTES = 4096
 
 
@@ -38,20 +40,27 @@ def load_signing_key(path: str | os.PathLike[str]) -> SigningKey:
 
 
 def save_secret(path: str | os.PathLike[str], secret: bytes) -> None:
-    """Write a new file with a 32-byte secret as 64 hex digits and a newline; errors as `save_signing_key`."""
-    if len(secret) != SECRET_BYTES:
-        raise ValueError(f"expected a secret of {SECRET_BYTES} bytes, got {len(secret)}")
+    """Write a new file with a secret of 32 or 64 bytes as hex digits and a newline; errors as
+    `save_signing_key`.
+    """
+    if len(secret) not in (SECRET_BYTES, LONG_SECRET_BYTES):
+        raise ValueError(
+            f"expected a secret of {SECRET_BYTES} or {LONG_SECRET_BYTES} bytes, got {len(secret)}"
+        )
     _write_new(Path(path), secret.hex().encode("ascii") + b"\n")
 
 
-def load_secret(path: str | os.PathLike[str]) -> bytes:
-    """Read a 32-byte secret; KeyFileError when missing, open to others, or not 64 hex digits."""
+def load_secret(path: str | os.PathLike[str], *, lengths: Collection[int] = (SECRET_BYTES,)) -> bytes:
+    """Read a secret of one of `lengths` bytes; KeyFileError when missing, open to others, or not hex."""
     content = _read_private(Path(path))
     try:
-        return check_hex(content.decode("ascii").removesuffix("\n"), str(path), octets=SECRET_BYTES)
+        text = content.decode("ascii").removesuffix("\n")
+        octets = len(text) // 2 if len(text) // 2 in lengths else SECRET_BYTES
+        return check_hex(text, str(path), octets=octets)
     except (FormatError, UnicodeDecodeError):
         # The content is not repeated in the message: it may be a secret in another format.
-        raise KeyFileError(f"{path}: expected {2 * SECRET_BYTES} hex digits and a newline") from None
+        digits = " or ".join(str(2 * octets) for octets in lengths)
+        raise KeyFileError(f"{path}: expected {digits} hex digits and a newline") from None
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -16,6 +16,8 @@ import pytest
 from conftest import Stamped, make_music, write_audio
 
 from api.cli import run
+from api.cli_mark import read_watermark_key
+from api.errors import RefusedError
 from api.installation import make_installation, open_installation
 from api.outcomes import BAD, CANCELLED, ENVIRONMENT, GOOD, USAGE
 from api.settings import read_settings
@@ -204,6 +206,18 @@ def test_the_bare_mark_is_embedded_and_detected(shell: Shell, tmp_path: Path) ->
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+@pytest.mark.parametrize("octets", [32, 64])
+def test_a_bare_key_has_either_length_as_hex_or_raw(tmp_path: Path, octets: int) -> None:
+    path, key = tmp_path / "mark.key", bytes(range(7, 7 + octets))
+    for content in (key, key.hex().encode(), key.hex().encode() + b"\n"):
+        path.write_bytes(content)
+        path.chmod(0o600)
+        assert read_watermark_key(path) == key
+    path.write_bytes(bytes(48))
+    with pytest.raises(RefusedError, match="got 48 other bytes"):
+        read_watermark_key(path)
+
+
 def test_a_bare_key_may_be_raw_bytes_and_a_readable_one_is_warned_about(shell: Shell, tmp_path: Path) -> None:
     song = write_audio(tmp_path / "a.wav", make_music(1.0, seed=33))
     key = tmp_path / "raw.key"
@@ -213,7 +227,7 @@ def test_a_bare_key_may_be_raw_bytes_and_a_readable_one_is_warned_about(shell: S
     assert "can be read by others" in shell.errors
     key.write_text("too short")
     assert shell("mark", "detect", song, "--key", key)[0] == USAGE
-    assert "expected 64 hex digits or 32 raw bytes" in shell.errors
+    assert "expected 64 or 128 hex digits, or 32 or 64 raw bytes" in shell.errors
     assert "too short" not in shell.errors
 
 

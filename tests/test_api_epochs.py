@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+from conftest import SAMPLE_RATE, make_music
 
 import api.epochs
-from api.epochs import MAX_EPOCHS, NOTES_NAME, Epoch, add_epoch, list_epochs, merge_epochs
+import watermark
+from api.epochs import MAX_EPOCHS, NOTES_NAME, Epoch, add_epoch, begin_epoch, list_epochs, merge_epochs
 from api.errors import LedgerFolderError, RefusedError
 from ledger.errors import KeyFileError
 from ledger.keyfile import save_secret
@@ -45,6 +47,50 @@ def test_keys_of_a_folder_without_notes_work_as_before(tmp_path: Path) -> None:
     save_secret(tmp_path / "watermark-0002.key", key(2))
     assert state(tmp_path) == [(2, key(2), True), (1, key(1), False)]
     assert {epoch.created for epoch in list_epochs(tmp_path)} == {""}
+
+
+def test_a_new_epoch_is_of_the_family_of_the_one_before_unless_it_is_to_be_independent(
+    tmp_path: Path,
+) -> None:
+    first = add_epoch(tmp_path, key(1), created=TIME)
+    second, third = (begin_epoch(tmp_path, created=TIME) for _ in range(2))
+    assert [len(epoch.watermark_key) for epoch in (first, second, third)] == [32, 64, 64]
+    assert {epoch.watermark_key[:32] for epoch in (second, third)} == {key(1)}
+    assert second.watermark_key != third.watermark_key
+    assert {epoch.family for epoch in (first, second, third)} == {first.name}
+    assert len({epoch.name for epoch in (first, second, third)}) == 3
+    apart = begin_epoch(tmp_path, created=TIME, independent=True)
+    assert len(apart.watermark_key) == 32
+    assert apart.family == apart.name
+    assert begin_epoch(tmp_path, created=TIME).family == apart.name
+    assert [epoch.active for epoch in list_epochs(tmp_path)] == [True] + [False] * 4
+
+
+def test_no_epoch_is_made_of_a_key_that_came_from_elsewhere(tmp_path: Path) -> None:
+    merge_epochs(tmp_path, [Epoch(1, key(1))])
+    made = begin_epoch(tmp_path, created=TIME)
+    assert made.watermark_key[:32] != key(1)
+    assert [(epoch.active, epoch.imported) for epoch in list_epochs(tmp_path)] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_a_mark_of_an_older_epoch_is_found_by_the_whole_family(tmp_path: Path) -> None:
+    old = add_epoch(tmp_path, key(1), created=TIME)
+    for _ in range(2):
+        begin_epoch(tmp_path, created=TIME)
+    marked = watermark.embed(
+        make_music(6.0, seed=61, channels=1),
+        sample_rate=SAMPLE_RATE,
+        watermark_key=old.watermark_key,
+        payload=b"\x07" * 8,
+    )
+    keys = [epoch.watermark_key for epoch in list_epochs(tmp_path)]
+    found = watermark.detect(
+        marked, sample_rate=SAMPLE_RATE, watermark_keys=keys, profiles=[watermark.PROFILE]
+    )
+    assert (found.payload, found.watermark_key_index) == (b"\x07" * 8, 2)
 
 
 def test_imported_keys_detect_and_never_embed(tmp_path: Path) -> None:

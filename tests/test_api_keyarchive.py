@@ -38,6 +38,17 @@ def test_keys_come_out_as_they_went_in(sealed: str) -> None:
     assert open_epochs(seal_epochs(EPOCHS[::-1], PASSPHRASE, log_n=CHEAP).encode(), PASSPHRASE) == EPOCHS
 
 
+def test_keys_of_both_lengths_come_out_as_they_went_in() -> None:
+    family = (Epoch(2, b"\x01" * 32 + b"\x02" * 32, "", active=True), Epoch(1, b"\x01" * 32))
+    assert open_epochs(seal_epochs(family, PASSPHRASE, log_n=CHEAP).encode(), PASSPHRASE) == family
+
+
+def test_a_key_of_another_length_is_not_one() -> None:
+    odd = (Epoch(1, b"\x01" * 48),)
+    with pytest.raises(RefusedError, match="expected a key of 64 or 128 hex digits"):
+        open_epochs(seal_epochs(odd, PASSPHRASE, log_n=CHEAP).encode(), PASSPHRASE)
+
+
 def test_an_archive_of_the_first_version_opens() -> None:
     assert open_epochs(VECTOR.read_bytes(), "a fixed vector") == EPOCHS
 

@@ -28,6 +28,16 @@ def test_a_secret_is_saved_as_a_line_of_hex_and_loads_again(tmp_path: Path) -> N
     assert ledger.load_secret(path) == bytes(range(32))
 
 
+def test_a_secret_of_64_bytes_loads_only_where_one_is_expected(tmp_path: Path) -> None:
+    path = tmp_path / "watermark.key"
+    ledger.save_secret(path, bytes(range(64)))
+    assert ledger.load_secret(path, lengths=(32, 64)) == bytes(range(64))
+    with pytest.raises(KeyFileError, match="expected 64 hex digits"):
+        ledger.load_secret(path)
+    with pytest.raises(ValueError, match="32 or 64 bytes, got 48"):
+        ledger.save_secret(tmp_path / "odd.key", bytes(48))
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
 def test_a_key_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "signing.pem"
