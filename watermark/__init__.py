@@ -5,6 +5,7 @@ from .detection import Detector, detect
 from .embedding import GENTLE, STRONG, Embedder, embed
 from .errors import AudioError, WatermarkError
 from .keystream import epoch_key
+from .known import KnownPayloads
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import PROFILE, PROFILES, Profile
 
@@ -20,6 +21,7 @@ __all__ = [
     "Detection",
     "Detector",
     "Embedder",
+    "KnownPayloads",
     "Profile",
     "SegmentEvidence",
     "WatermarkError",

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from .finding import Finder
 from .keystream import check_watermark_key, sync_key
+from .known import KnownPayloads
 from .layout import layout_of
 from .outcome import Detection
 from .profile import PROFILES, Profile
@@ -24,6 +25,7 @@ def detect(
     sample_rate: int,
     watermark_keys: Sequence[bytes],
     profiles: Sequence[Profile] = PROFILES,
+    known: Sequence[KnownPayloads] = (),
 ) -> Detection:
     """Return what marks under `watermark_keys` the clip carries.
 
@@ -37,6 +39,9 @@ def detect(
         cost little more than one of them.
     profiles : sequence of Profile
         Those that marks may have been embedded with; each costs a search of its own.
+    known : sequence of KnownPayloads
+        What a registry knows, one for each key and profile of interest: where the payload cannot be decoded
+        blindly, one of these may still be told.
 
     Raises
     ------
@@ -45,7 +50,11 @@ def detect(
     """
     channels = audio.shape[0] if isinstance(audio, np.ndarray) and audio.ndim == 2 else 1
     detector = Detector(
-        sample_rate=sample_rate, channels=channels, watermark_keys=watermark_keys, profiles=profiles
+        sample_rate=sample_rate,
+        channels=channels,
+        watermark_keys=watermark_keys,
+        profiles=profiles,
+        known=known,
     )
     detector.push(audio)
     return detector.finish()
@@ -61,6 +70,7 @@ class Detector:
         channels: int,
         watermark_keys: Sequence[bytes],
         profiles: Sequence[Profile] = PROFILES,
+        known: Sequence[KnownPayloads] = (),
     ) -> None:
         self._segmenter = Segmenter(sample_rate=sample_rate, channels=channels)
         if not watermark_keys or not profiles:
@@ -68,13 +78,16 @@ class Detector:
         self._sample_rate = sample_rate
         self._finders: dict[tuple[Profile, bytes], Finder] = {}
         self._readers = []
+        by_key = {(k.profile, k.watermark_key): k for k in known}
         for profile in profiles:
             for index, watermark_key in enumerate(watermark_keys):
                 check_watermark_key(watermark_key)
                 finder = self._finders.setdefault(
                     (profile, sync_key(watermark_key)), Finder(layout_of(watermark_key, profile))
                 )
-                self._readers.append(KeyReader(watermark_key, profile, index, finder))
+                self._readers.append(
+                    KeyReader(watermark_key, profile, index, finder, by_key.get((profile, watermark_key)))
+                )
 
     def push(self, block: FloatArray) -> None:
         """Take the next samples, float32 (channels, n)."""

@@ -35,7 +35,7 @@ class Detection:
 
     `false_alarm_probability` bounds the chance that audio independent of the key gives a statistic as good,
     over everything that was tried; when nothing was detected it bounds the best trace of the synchronisation
-    pattern.
+    pattern. `with_registry`: the payload was told among known ones, where the code could not be decoded.
     """
 
     detected: bool
@@ -45,3 +45,4 @@ class Detection:
     alignment: Alignment | None
     profile_name: str | None
     segments: tuple[SegmentEvidence, ...]
+    with_registry: bool = False

@@ -34,11 +34,18 @@ def encode(information: BitArray, length: int) -> BitArray:
     return transform(word)
 
 
+def encode_rows(information: BitArray, length: int) -> BitArray:
+    """Return the codewords, uint8 (n, length), of n rows of information bits."""
+    words = np.zeros((len(information), length), np.uint8)
+    words[:, information_set(length, information.shape[1])] = information
+    return transform(words)
+
+
 def transform(word: BitArray) -> BitArray:
-    """Return word @ F^(kron n) over GF(2), F = [[1, 0], [1, 1]]; its own inverse."""
-    out = word.copy()
+    """Return word @ F^(kron n) over GF(2), F = [[1, 0], [1, 1]], along the last axis; its own inverse."""
+    out = np.ascontiguousarray(word).copy()
     half = 1
-    while half < out.size:
+    while half < out.shape[-1]:
         pairs = out.reshape(-1, 2, half)
         pairs[:, 0] ^= pairs[:, 1]
         half *= 2

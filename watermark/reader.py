@@ -7,6 +7,7 @@ payload -> statistic over payload cells -> false-alarm probability; each segment
 import hmac
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from . import polar
 from .false_alarm import payload_log_probability, presence_log_probability, probability
 from .finding import Finder, SegmentReadings
 from .keystream import keyed_check
+from .known import KnownPayloads
 from .layout import BitArray, Layout, codeword_of, layout_of
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import Profile
@@ -39,11 +41,19 @@ LEAST_WEIGHT = 0.15
 class KeyReader:
     """Decodes what a finder found, under one watermark key."""
 
-    def __init__(self, watermark_key: bytes, profile: Profile, index: int, finder: Finder) -> None:
+    def __init__(
+        self,
+        watermark_key: bytes,
+        profile: Profile,
+        index: int,
+        finder: Finder,
+        known: KnownPayloads | None = None,
+    ) -> None:
         self.layout = layout_of(watermark_key, profile)
         self._watermark_key = watermark_key
         self._index = index
         self._finder = finder
+        self._known = known
 
     def conclude(self, readers: int) -> Detection:
         """Decode and return the outcome; `readers` is how many keys and profiles were tried on the signal."""
@@ -59,9 +69,29 @@ class KeyReader:
             log_p = payload_log_probability(statistic, self.layout.profile.payload_bits, attempts)
             if log_p <= math.log(DETECTION_PROBABILITY):
                 return self._detection(payload, codeword, log_p)
+        found = self._match_known(combinations, attempts)
+        if found is not None:
+            return found
         best = max((s.placement_statistic for s in self._finder.segments), default=0.0)
         log_p = presence_log_probability(best, readers * self._finder.placements)
         return Detection(False, None, None, probability(log_p), None, None, self._without_mark())
+
+    def _match_known(self, combinations: list[DoubleArray], attempts: int) -> Detection | None:
+        """Return the detection of a payload that the registry knows, where the code alone could not tell."""
+        if self._known is None:
+            return None
+        for unweighted in combinations:
+            cells = unweighted * row_weights(unweighted, self.layout)
+            soft = soft_bits(cells, self.layout)
+            # A match at the limit has an energy of two deviations more than chance.
+            match = self._known.match(soft) if energy_statistic(cells, soft, self.layout) > 0 else None
+            if match is None:
+                continue
+            log_p = self._known.log_probability(match[1], attempts)
+            if log_p <= math.log(DETECTION_PROBABILITY):
+                codeword = codeword_of(match[0], self._watermark_key, self.layout.profile)
+                return replace(self._detection(match[0], codeword, log_p), with_registry=True)
+        return None
 
     def _combinations(self) -> Iterator[DoubleArray]:
         """Yield folded cells worth decoding: the best segments alone, then more and more of them added."""
