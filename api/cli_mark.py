@@ -19,7 +19,7 @@ from .epochs import KEY_LENGTHS
 from .errors import LedgerFolderError, MarkedError, RefusedError
 from .margin import document_margin
 from .markedfile import embed_file
-from .marking import MARK_BYTES, Progress, examine
+from .marking import MARK_BYTES, Progress, examine, find_profile
 
 app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)
 KeyOption = Annotated[
@@ -30,6 +30,10 @@ KeyOption = Annotated[
         dir_okay=False,
         help="Watermark key: 64 or 128 hex digits, or 32 or 64 raw bytes.",
     ),
+]
+ProfileOption = Annotated[
+    list[str] | None,
+    typer.Option("--profile", help="Profile of the mark; may be repeated. Default: all, a search for each."),
 ]
 
 
@@ -104,12 +108,20 @@ def _check_unmarked(source: Path, watermark_key: bytes, progress: Progress) -> N
 
 @app.command("detect")
 def detect_command(
-    source: Annotated[Path, InputFile], key_file: KeyOption, as_json: JsonOption = False
+    source: Annotated[Path, InputFile],
+    key_file: KeyOption,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for a mark. Exit code 0 whether one is found or not."""
+    profiles = _parse_profiles(profile or [])
     with show_progress(quiet=as_json) as progress:
         found = examine(
-            source, limits=DEFAULT_LIMITS, watermark_keys=(read_watermark_key(key_file),), progress=progress
+            source,
+            limits=DEFAULT_LIMITS,
+            watermark_keys=(read_watermark_key(key_file),),
+            profiles=profiles,
+            progress=progress,
         )
     document = format_detection(found.detection)
     if as_json:
@@ -128,16 +140,19 @@ def match_command(
     source: Annotated[Path, InputFile],
     key_file: KeyOption,
     payload: Annotated[str, typer.Option(help="16 hex digits.")],
+    profile: Annotated[str, typer.Option(help="Profile of the mark.")] = watermark.PROFILE.name,
     as_json: JsonOption = False,
 ) -> None:
     """Test for one known mark, where it cannot be read. Exit code 0 whether it is there or not."""
     mark = _parse_payload(payload)
+    (scheme,) = _parse_profiles([profile])
     with open_recording(source, DEFAULT_LIMITS) as recording, show_progress(quiet=as_json) as progress:
         matcher = watermark.CandidateMatcher(
             sample_rate=recording.format.sample_rate,
             channels=recording.format.channels,
             watermark_key=read_watermark_key(key_file),
             payload=mark,
+            profile=scheme,
         )
         samples = 0
         for block in recording.blocks():
@@ -177,6 +192,7 @@ def format_detection(detection: watermark.Detection) -> dict[str, Any]:
     return {
         "detected": detection.detected,
         "payload": detection.payload.hex() if detection.detected and detection.payload is not None else None,
+        "profile": detection.profile_name if detection.detected else None,
         "false_alarm_probability": detection.false_alarm_probability,
         "alignment": format_alignment(detection.alignment if detection.detected else None),
     }
@@ -204,6 +220,15 @@ def read_watermark_key(path: Path) -> bytes:
     raise RefusedError(
         f"{path}: expected 64 or 128 hex digits, or 32 or 64 raw bytes, got {len(content)} other bytes"
     )
+
+
+def _parse_profiles(names: list[str]) -> tuple[watermark.Profile, ...]:
+    found = {name: find_profile(name) for name in names}
+    if None in found.values():
+        known = ", ".join(profile.name for profile in watermark.PROFILES)
+        unknown = next(name for name, profile in found.items() if profile is None)
+        raise typer.BadParameter(f"expected one of {known}, got {unknown!r}", param_hint="--profile")
+    return tuple(profile for profile in found.values() if profile is not None) or watermark.PROFILES
 
 
 def _parse_payload(text: str) -> bytes:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import generator
 import ledger
+import watermark
 from ledger.errors import OutcomeUnknownError
 
 from .audiofile import AudioWriter, sync_file
@@ -43,7 +44,7 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
-from .recognition import check_unknown, check_unknown_file
+from .recognition import check_unknown, check_unknown_file, detection_profiles
 from .record import build_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset, write_synced
@@ -134,6 +135,7 @@ def stamp(
         path,
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
+        profiles=detection_profiles(installation),
         stage="examine",
         progress=progress,
         cancelled=cancelled,
@@ -268,6 +270,7 @@ def _read_back(
         writer.path,
         limits=installation.settings.limits,
         watermark_keys=(installation.keyring.watermark_key,),
+        profiles=(watermark.PROFILE,),
         stage="read back",
         progress=progress,
         cancelled=cancelled,

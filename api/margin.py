@@ -198,7 +198,9 @@ def _encode(audio: Block, rate: int, coding: str) -> tuple[Block, int]:
 def _reads(audio: Block, rate: int, window: tuple[float, int], watermark_key: bytes, payload: bytes) -> bool:
     start = round(window[0] * rate)
     clip = np.ascontiguousarray(audio[:, start : start + window[1] * rate])
-    found = watermark.detect(clip, sample_rate=rate, watermark_keys=(watermark_key,))
+    found = watermark.detect(
+        clip, sample_rate=rate, watermark_keys=(watermark_key,), profiles=(watermark.PROFILE,)
+    )
     return found.payload == payload
 
 

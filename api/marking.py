@@ -26,6 +26,11 @@ def report_nothing(stage: str, fraction: float) -> None:
     """Default progress callback: ignores what it is told."""
 
 
+def find_profile(name: str) -> watermark.Profile | None:
+    """Return the published profile of that name, if there is one."""
+    return next((profile for profile in watermark.PROFILES if profile.name == name), None)
+
+
 def never_cancelled() -> bool:
     """Default cancel check: always False."""
     return False
@@ -57,11 +62,12 @@ def examine(
     *,
     limits: Limits,
     watermark_keys: Sequence[bytes],
+    profiles: Sequence[watermark.Profile] = watermark.PROFILES,
     stage: str = "listen",
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> Examination:
-    """Decode a file once: its digests, its extent, and the mark in it.
+    """Decode a file once: its digests, its extent, and the mark in it, of any of the keys and profiles.
 
     Raises
     ------
@@ -78,6 +84,7 @@ def examine(
             sample_rate=recording.format.sample_rate,
             channels=recording.format.channels,
             watermark_keys=watermark_keys,
+            profiles=profiles,
         )
         digest = PcmDigest()
         levels = LevelMeter(recording.format.sample_rate)

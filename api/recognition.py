@@ -7,14 +7,43 @@ done. The refusal carries what a retry needs (`track_id`, `mark_id`).
 
 Marks under keys that are not ours cannot be seen, by anybody without the key: such audio is stamped, and then
 carries both marks.
+
+Every profile that marks may have costs a search of its own, so only those are searched for that can be there:
+the present one, those that the registry has marks of, and all of them where a key was imported whose marks
+another ledger registered.
 """
 
 from pathlib import Path
 
+import watermark
+
 from .audiofile import hash_file
-from .errors import RegisteredError
+from .errors import LedgerFolderError, RegisteredError
 from .installation import Installation
-from .marking import Examination
+from .marking import Examination, find_profile
+
+
+def detection_profiles(installation: Installation) -> tuple[watermark.Profile, ...]:
+    """Return the profiles that marks under the keys of an installation may have, the present one first.
+
+    Raises
+    ------
+    LedgerFolderError
+        The registry names a profile that this version of the program does not know.
+    """
+    schemes = installation.registry.list_schemes()
+    names = {watermark.PROFILE.name, *(profile for profile, _ in schemes)}
+    known = ", ".join(profile.name for profile in watermark.PROFILES)
+    for name in sorted(names):
+        if find_profile(name) is None:
+            raise LedgerFolderError(
+                f"{installation.settings.home}: the registry has marks of the profile {name!r:.40}, which "
+                f"this version of the program cannot read: expected one of {known}"
+            )
+    used = {key for _, key in schemes}
+    if any(epoch.imported and epoch.name not in used for epoch in installation.keyring.epochs):
+        return watermark.PROFILES
+    return tuple(profile for profile in watermark.PROFILES if profile.name in names)
 
 
 def check_unknown_file(installation: Installation, path: Path) -> None:

@@ -182,6 +182,11 @@ class Registry:
         with self._session() as session:
             return session.exec(select(MarkRow).where(col(MarkRow.track_id) == track_id)).first()
 
+    def list_schemes(self) -> frozenset[tuple[str, str]]:
+        """Return the name of the profile and the public name of the key of each mark, each pair once."""
+        with self._session() as session:
+            return frozenset(session.exec(select(MarkRow.profile, MarkRow.watermark_key_id).distinct()).all())
+
     def list_tracks(self, *, limit: int, after: str = "") -> list[TrackRow]:
         """Return released tracks in the order of their ids, at most `limit`, those after a track id."""
         with self._session() as session:

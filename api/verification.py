@@ -33,6 +33,7 @@ from .evidence import (
 from .installation import Installation, now
 from .keyring import detection_keys
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
+from .recognition import detection_profiles
 from .registry import MarkRow
 from .release import name_asset
 from .report import Report, sign_report
@@ -64,6 +65,7 @@ def verify(
         path,
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
+        profiles=detection_profiles(installation),
         progress=progress,
         cancelled=cancelled,
     )

@@ -1,6 +1,6 @@
 """Secrets in files that only their owner can read.
 
-A signing key is a PKCS#8 PEM; a secret of 32 bytes, or of the 64 that some watermark keys have, is one line of
+A signing key is a PKCS#8 PEM; a secret of 32 bytes, or of 64 as some watermark keys have, is one line of
 hex digits. Files are made with mode 0600 and never replaced; one that others may read is refused when loaded,
 since its secret may be out.
 """

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import Stamped, make_music, write_audio
+from conftest import SAMPLE_RATE, Stamped, make_music, write_audio
 
+import watermark
 from api.cli import run
 from api.cli_mark import read_watermark_key
 from api.errors import RefusedError
@@ -187,7 +188,7 @@ def test_the_bare_mark_is_embedded_and_detected(shell: Shell, tmp_path: Path) ->
     written = shell.json("mark", "embed", song, marked, "--key", key, "--payload", PAYLOAD)
     assert written["samples"] == 15 * 44_100
     found = shell.json("mark", "detect", marked, "--key", key)
-    assert set(found) == {"detected", "payload", "false_alarm_probability", "alignment"}
+    assert set(found) == {"detected", "payload", "profile", "false_alarm_probability", "alignment"}
     assert (found["detected"], found["payload"]) == (True, PAYLOAD)
     assert found["false_alarm_probability"] < 1e-9
     assert set(found["alignment"]) == {"offset_s", "speed", "pitch_semitones"}
@@ -204,6 +205,27 @@ def test_the_bare_mark_is_embedded_and_detected(shell: Shell, tmp_path: Path) ->
     assert "--force replaces it" in shell.errors
     assert shell("mark", "embed", song, marked, "--key", key, "--payload", PAYLOAD, "--force")[0] == GOOD
     assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_mark_is_looked_for_in_every_profile_or_those_that_are_named(shell: Shell, tmp_path: Path) -> None:
+    marked = watermark.embed(
+        make_music(6.0, seed=36, channels=1),
+        sample_rate=SAMPLE_RATE,
+        watermark_key=b"k" * 32,
+        payload=bytes.fromhex(PAYLOAD),
+        profile=next(profile for profile in watermark.PROFILES if profile.name == "pn1"),
+    )
+    song, key = write_audio(tmp_path / "a.flac", marked, subtype="PCM_24"), tmp_path / "k.key"
+    save_secret(key, b"k" * 32)
+    found = shell.json("mark", "detect", song, "--key", key)
+    assert (found["payload"], found["profile"]) == (PAYLOAD, "pn1")
+    other = shell.json("mark", "detect", song, "--key", key, "--profile", "pn2")
+    assert (other["detected"], other["profile"]) == (False, None)
+    match = ("mark", "match", song, "--key", key, "--payload", PAYLOAD)
+    assert shell.json(*match, "--profile", "pn1")["present"] is True
+    assert shell.json(*match)["present"] is False
+    assert shell("mark", "detect", song, "--key", key, "--profile", "pn9")[0] == USAGE
+    assert "expected one of pn2, pn1" in " ".join(shell.errors.split())
 
 
 @pytest.mark.parametrize("octets", [32, 64])
