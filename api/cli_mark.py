@@ -12,14 +12,14 @@ import typer
 import watermark
 
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
-from .cli_options import InputFile, JsonOption
+from .cli_options import InputFile, JsonOption, StrengthOption
 from .console import errors, output, print_json, show_progress
 from .decoding import DEFAULT_LIMITS, open_recording
 from .epochs import KEY_LENGTHS
 from .errors import LedgerFolderError, MarkedError, RefusedError
 from .margin import document_margin
 from .markedfile import embed_file
-from .marking import MARK_BYTES, Progress, examine, find_profile
+from .marking import MARK_BYTES, Progress, Strength, examine, find_profile
 
 app = typer.Typer(help="The bare mark, without a ledger.", no_args_is_help=True)
 KeyOption = Annotated[
@@ -53,6 +53,7 @@ def embed_command(
     ] = False,
     margin: MarginOption = True,
     require_margin: RequireMarginOption = False,
+    strength: StrengthOption = Strength.DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Write a marked copy of an audio file; nothing is registered.
@@ -73,7 +74,14 @@ def embed_command(
         if not over_mark:
             _check_unmarked(source, key, progress)
         written = embed_file(
-            source, destination, watermark_key=key, payload=mark, bits=bits, policy=policy, progress=progress
+            source,
+            destination,
+            watermark_key=key,
+            payload=mark,
+            bits=bits,
+            strength=strength,
+            policy=policy,
+            progress=progress,
         )
     if written.damage:
         errors.print(f"warning: {source.name} is damaged: {written.damage}")
@@ -83,6 +91,7 @@ def embed_command(
                 "file": str(destination),
                 "payload": mark.hex(),
                 "profile": watermark.PROFILE.name,
+                "strength_percent": strength.percent,
                 "samples": written.samples,
                 "clipped_samples": written.clipped,
                 "margin": document_margin(written.margin),

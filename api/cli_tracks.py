@@ -13,13 +13,14 @@ from rich.table import Table
 import generator
 
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
-from .cli_options import HomeOption, InputFile, JsonOption
+from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .console import errors, output, print_json, show_progress
 from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .margin import document_margin
+from .marking import Strength
 from .outcomes import BAD
 from .release import recover
 from .report import Report
@@ -76,6 +77,7 @@ def generate_command(
     output_folder: OutputOption = None,
     margin: MarginOption = True,
     require_margin: RequireMarginOption = False,
+    strength: StrengthOption = Strength.DEFAULT,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -92,7 +94,15 @@ def generate_command(
     refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
         engine = load_engine()
-        issued = issue(installation, engine, request, encoding=encoding, margin=policy, progress=progress)
+        issued = issue(
+            installation,
+            engine,
+            request,
+            encoding=encoding,
+            margin=policy,
+            strength=strength,
+            progress=progress,
+        )
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
 
 
@@ -106,6 +116,7 @@ def stamp_command(
     output_folder: OutputOption = None,
     margin: MarginOption = True,
     require_margin: RequireMarginOption = False,
+    strength: StrengthOption = Strength.DEFAULT,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,7 +129,15 @@ def stamp_command(
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
-        issued = stamp(installation, file, title=title, encoding=encoding, margin=policy, progress=progress)
+        issued = stamp(
+            installation,
+            file,
+            title=title,
+            encoding=encoding,
+            margin=policy,
+            strength=strength,
+            progress=progress,
+        )
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
 
 

@@ -39,6 +39,7 @@ from .marking import (
     Block,
     CancelCheck,
     Progress,
+    Strength,
     embed_blocks,
     examine,
     never_cancelled,
@@ -79,6 +80,7 @@ def issue(
     *,
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
+    strength: Strength = Strength.DEFAULT,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -100,6 +102,7 @@ def issue(
         describe_generated(request, result),
         encoding=encoding,
         margin=margin,
+        strength=strength,
         track_id=track_id or make_track_id(),
         progress=progress,
         cancelled=cancelled,
@@ -113,6 +116,7 @@ def stamp(
     title: str | None = None,
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
+    strength: Strength = Strength.DEFAULT,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -165,6 +169,7 @@ def stamp(
         source,
         encoding=encoding,
         margin=margin,
+        strength=strength,
         track_id=track_id or make_track_id(),
         progress=progress,
         cancelled=cancelled,
@@ -177,6 +182,7 @@ def register(
     *,
     encoding: Encoding,
     margin: MarginPolicy = MarginPolicy.OFF,
+    strength: Strength = Strength.DEFAULT,
     track_id: str,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -188,7 +194,9 @@ def register(
     mark_id = secrets.token_bytes(MARK_BYTES)
     with hold_incoming(installation, track_id) as folder:
         try:
-            writer = _write_marked(installation, source, encoding, folder, mark_id, progress, cancelled)
+            writer = _write_marked(
+                installation, source, encoding, folder, mark_id, strength, progress, cancelled
+            )
             file_sha256 = _read_back(installation, writer, mark_id, progress, cancelled)
             predicted = _predict(installation, writer, mark_id, margin, progress, cancelled)
             for name, content in source.files.items():
@@ -205,7 +213,7 @@ def register(
                 watermark_key=installation.keyring.watermark_key,
             )
             installation.registry.add_pending(track, mark)
-            receipt = _append(installation, source, encoding, track, mark, predicted)
+            receipt = _append(installation, source, encoding, track, mark, predicted, strength)
         except OutcomeUnknownError:
             raise  # the entry may be there: the next `recover` looks it up
         except BaseException:
@@ -231,6 +239,7 @@ def _write_marked(
     encoding: Encoding,
     folder: Path,
     mark_id: bytes,
+    strength: Strength,
     progress: Progress,
     cancelled: CancelCheck,
 ) -> AudioWriter:
@@ -240,6 +249,7 @@ def _write_marked(
         channels=source.channels,
         watermark_key=installation.keyring.watermark_key,
         payload=mark_id,
+        strength=strength,
     )
     with AudioWriter(
         folder / f"track.{encoding.container}",
@@ -317,8 +327,9 @@ def _append(
     track: TrackRow,
     mark: MarkRow,
     margin: Margin | None,
+    strength: Strength,
 ) -> ledger.Receipt:
-    facts = state_facts(source, encoding, track, mark, margin)
+    facts = state_facts(source, encoding, track, mark, margin, strength)
     subjects = list_subjects(source, track)
     issuer = installation.keyring.issuer_signing_key
 

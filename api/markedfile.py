@@ -12,7 +12,7 @@ from .audiofile import AudioWriter
 from .decoding import DEFAULT_LIMITS, Limits, open_recording
 from .errors import WeakMarkError
 from .margin import Margin, MarginPolicy, predict
-from .marking import Progress, embed_blocks, report_nothing
+from .marking import Progress, Strength, embed_blocks, report_nothing
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ def embed_file(
     watermark_key: bytes,
     payload: bytes,
     bits: int = 0,
+    strength: Strength = Strength.DEFAULT,
     policy: MarginPolicy = MarginPolicy.OFF,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress = report_nothing,
@@ -70,6 +71,7 @@ def embed_file(
             channels=shape.channels,
             watermark_key=watermark_key,
             payload=payload,
+            strength=strength,
         )
         depth = bits or (16 if shape.subtype == "PCM_16" else 24)
         with AudioWriter(

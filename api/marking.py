@@ -3,6 +3,7 @@
 Memory stays bounded by the block size and by what `watermark` keeps, however long the recording is.
 """
 
+import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,26 @@ from .decoding import AudioFormat, Limits, open_recording
 from .errors import StoppedError
 
 MARK_BYTES = 8
+
+
+class Strength(enum.StrEnum):
+    """How strongly a mark is embedded; how that sounds is measured in docs/watermark.md."""
+
+    GENTLE = "gentle"
+    DEFAULT = "default"
+    STRONG = "strong"
+
+    @property
+    def factor(self) -> float:
+        """What `watermark.embed` takes as strength."""
+        return {Strength.GENTLE: watermark.GENTLE, Strength.STRONG: watermark.STRONG}.get(self, 1.0)
+
+    @property
+    def percent(self) -> int:
+        """The factor as a whole number, which can be signed."""
+        return round(100 * self.factor)
+
+
 Block = NDArray[np.float32]
 Progress = Callable[[str, float], None]
 CancelCheck = Callable[[], bool]
@@ -135,11 +156,21 @@ class LevelMeter:
 
 
 def embed_blocks(
-    blocks: Iterable[Block], *, sample_rate: int, channels: int, watermark_key: bytes, payload: bytes
+    blocks: Iterable[Block],
+    *,
+    sample_rate: int,
+    channels: int,
+    watermark_key: bytes,
+    payload: bytes,
+    strength: Strength = Strength.DEFAULT,
 ) -> Iterator[Block]:
     """Yield the marked signal of a stream of blocks; together they are as long as the input."""
     embedder = watermark.Embedder(
-        sample_rate=sample_rate, channels=channels, watermark_key=watermark_key, payload=payload
+        sample_rate=sample_rate,
+        channels=channels,
+        watermark_key=watermark_key,
+        payload=payload,
+        strength=strength.factor,
     )
     for block in blocks:
         yield embedder.push(block)

@@ -11,6 +11,7 @@ from .audiofile import AudioWriter
 from .epochs import name_watermark_key
 from .installation import now
 from .margin import Margin, format_margin
+from .marking import Strength
 from .openings import list_openings
 from .registry import PENDING, MarkRow, TrackRow
 from .source import Encoding, Source
@@ -66,12 +67,18 @@ def list_subjects(source: Source, track: TrackRow) -> tuple[ledger.Subject, ...]
 
 
 def state_facts(
-    source: Source, encoding: Encoding, track: TrackRow, mark: MarkRow, margin: Margin | None
+    source: Source,
+    encoding: Encoding,
+    track: TrackRow,
+    mark: MarkRow,
+    margin: Margin | None,
+    strength: Strength = Strength.DEFAULT,
 ) -> dict[str, Any]:
     """Return the predicate of the track's statement, without its place.
 
     `mark.margin` is there only where a margin was predicted; statements of before never have it, and readers
-    must do without it (`margin.parse_margin`), so the predicate's version stays 1.
+    must do without it (`margin.parse_margin`), so the predicate's version stays 1. So it is with
+    `mark.strength_percent`: without it a mark has the default strength, as all had before.
     """
     return {
         **source.facts,
@@ -86,6 +93,7 @@ def state_facts(
         "mark": {
             "profile": mark.profile,
             "watermark_key": mark.watermark_key_id,
+            **({} if strength is Strength.DEFAULT else {"strength_percent": strength.percent}),
             **({} if margin is None else {"margin": format_margin(margin)}),
         },
         "commitments": {

@@ -32,13 +32,23 @@ from api.settings import read_settings
 from ledger.canonical import format_json
 
 KEY, PAYLOAD = b"k" * 32, b"\x01\x02\x03\x04\x05\x06\x07\x08"
+# One window of 5 s.
+SECONDS = 6.0
 
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    audio = make_music(12.0, seed=21, channels=1)
+    audio = make_music(10.0, seed=21, channels=1)
     marked = watermark.embed(audio, sample_rate=SAMPLE_RATE, watermark_key=KEY, payload=PAYLOAD)
     return write_audio(tmp_path_factory.mktemp("margin") / "a.flac", marked, subtype="PCM_24")
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Long enough for one window of 5 s."""
+    audio = make_music(5.1, seed=21, channels=1)
+    marked = watermark.embed(audio, sample_rate=SAMPLE_RATE, watermark_key=KEY, payload=PAYLOAD)
+    return write_audio(tmp_path_factory.mktemp("margin") / "b.flac", marked, subtype="PCM_24")
 
 
 @pytest.mark.parametrize("seconds", [5.0, 7.3, 10.0, 19.9, 20.0, 30.0, 35.0, 61.0, 95.0, 200.0, 7200.0])
@@ -84,17 +94,17 @@ def test_a_marked_recording_is_read_and_what_is_lost_is_counted(marked: Path) ->
 
 @pytest.mark.parametrize(("key", "payload"), [(b"x" * 32, PAYLOAD), (KEY, b"\xff" * 8)])
 def test_another_key_or_payload_is_not_counted_and_mp3_is_not_tried(
-    marked: Path, monkeypatch: pytest.MonkeyPatch, key: bytes, payload: bytes
+    short: Path, monkeypatch: pytest.MonkeyPatch, key: bytes, payload: bytes
 ) -> None:
     def never(*_: object, **__: object) -> object:
         raise AssertionError("a window that was not read as written is not encoded")
 
     monkeypatch.setattr(api.margin, "simulate_mp3", never)
-    margin = predict(marked, watermark_key=key, payload=payload)
+    margin = predict(short, watermark_key=key, payload=payload)
     assert {row.read for row in margin.rows} == {0}
     assert not margin.sufficient
     assert margin.reasons == ("unexplained",)
-    assert "10 s clips read: 0 of 1 as written, 0 of 1 after MP3 128" in margin.warning
+    assert "5 s clips read: 0 of 1 as written, 0 of 1 after MP3 128" in margin.warning
 
 
 def test_audio_too_short_for_any_window_is_called_that(tmp_path: Path) -> None:
@@ -104,9 +114,9 @@ def test_audio_too_short_for_any_window_is_called_that(tmp_path: Path) -> None:
     assert "shorter than 5 s" in margin.warning
 
 
-def test_a_prediction_can_be_stopped(marked: Path) -> None:
+def test_a_prediction_can_be_stopped(short: Path) -> None:
     with pytest.raises(StoppedError):
-        predict(marked, watermark_key=KEY, payload=PAYLOAD, cancelled=lambda: True)
+        predict(short, watermark_key=KEY, payload=PAYLOAD, cancelled=lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +162,11 @@ def test_statements_without_a_margin_state_none(predicate: dict[str, object]) ->
     assert parse_margin(predicate) is None
 
 
-def test_stamping_signs_the_prediction_and_says_it(shell: Shell, stamped: Stamped, tmp_path: Path) -> None:
-    song = write_audio(tmp_path / "song.wav", make_music(11.0, seed=23, channels=1))
-    answer = shell.json("stamp", song, "--home", stamped.home, "--require-margin")
+def test_stamping_signs_the_prediction_and_the_strength_and_says_it(
+    shell: Shell, stamped: Stamped, tmp_path: Path
+) -> None:
+    song = write_audio(tmp_path / "song.wav", make_music(SECONDS, seed=23, channels=1))
+    answer = shell.json("stamp", song, "--home", stamped.home, "--require-margin", "--strength", "strong")
     assert answer["margin"]["sufficient"] is True
     assert {row["coding"] for row in answer["margin"]["rows"]} == set(CODINGS)
     with open_installation(read_settings(stamped.home, {})) as installation:
@@ -162,6 +174,7 @@ def test_stamping_signs_the_prediction_and_says_it(shell: Shell, stamped: Stampe
         predicate = json.loads(ledger.open_envelope(entry, installation.public.issuers).payload)["predicate"]
     assert predicate["mark"]["margin"]["rows"] == answer["margin"]["rows"]
     assert parse_margin(predicate) is not None
+    assert predicate["mark"]["strength_percent"] == 140
     bundle = Path(answer["folder"]) / "bundle.json"
     assert shell.json("bundle", "check", bundle)["ok"] is True
 
@@ -169,13 +182,15 @@ def test_stamping_signs_the_prediction_and_says_it(shell: Shell, stamped: Stampe
 def test_without_a_prediction_the_statement_is_as_it_was(
     shell: Shell, stamped: Stamped, tmp_path: Path
 ) -> None:
-    song = write_audio(tmp_path / "song.wav", make_music(11.0, seed=24, channels=1))
+    song = write_audio(tmp_path / "song.wav", make_music(SECONDS, seed=24, channels=1))
     answer = shell.json("stamp", song, "--home", stamped.home, "--no-margin")
     assert answer["margin"] is None
     with open_installation(read_settings(stamped.home, {})) as installation:
         entry = installation.store.entry(answer["entry"])
         predicate = json.loads(ledger.open_envelope(entry, installation.public.issuers).payload)["predicate"]
     assert set(predicate["mark"]) == {"profile", "watermark_key"}
+    code, _ = shell("stamp", song, "--strength", "loud", "--home", stamped.home)
+    assert code == USAGE
     code, _ = shell("stamp", song, "--home", stamped.home, "--no-margin", "--require-margin")
     assert code == USAGE
 
@@ -187,7 +202,7 @@ def test_too_little_margin_is_warned_about_and_refused_where_enough_is_required(
         return np.zeros_like(audio), sample_rate
 
     monkeypatch.setattr(api.margin, "simulate_mp3", lose_everything)
-    song = make_music(11.0, seed=25, channels=1)
+    song = make_music(SECONDS, seed=25, channels=1)
     with open_installation(read_settings(stamped.home, {})) as installation:
         size = installation.store.state().size
         with pytest.raises(WeakMarkError, match="0 of 1 after MP3 128") as caught:
@@ -202,13 +217,18 @@ def test_too_little_margin_is_warned_about_and_refused_where_enough_is_required(
 
 
 def test_the_service_answers_the_margin_with_the_job(stamped: Stamped, tmp_path: Path) -> None:
-    song = write_audio(tmp_path / "a.wav", make_music(11.0, seed=26, channels=1)).read_bytes()
+    song = write_audio(tmp_path / "a.wav", make_music(SECONDS, seed=26, channels=1)).read_bytes()
     with served(stamped.home) as client:
-        answer = client.post("/v1/stamps?margin=report", content=song, headers=authorised(stamped))
+        answer = client.post(
+            "/v1/stamps?margin=report&strength=gentle", content=song, headers=authorised(stamped)
+        )
         job = wait_for(client, stamped, answer.raise_for_status().headers["location"])
         assert job["state"] == "done", job
         statement = client.get(f"/v1/tracks/{job['track_id']}/statement").raise_for_status().json()
-        assert job["margin"]["rows"] == statement["statement"]["predicate"]["mark"]["margin"]["rows"]
-        assert job["margin"]["sufficient"] is True
+        mark = statement["statement"]["predicate"]["mark"]
+        assert job["margin"]["rows"] == mark["margin"]["rows"]
+        assert mark["strength_percent"] == 70
         refused = client.post("/v1/stamps?margin=maybe", content=song, headers=authorised(stamped))
+        assert refused.status_code == 422
+        refused = client.post("/v1/stamps?strength=1.4", content=song, headers=authorised(stamped))
         assert refused.status_code == 422

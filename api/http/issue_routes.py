@@ -12,13 +12,13 @@ import ledger
 from ..installation import Installation
 from ..issuing import Issued, issue, stamp
 from ..margin import Margin, MarginPolicy, parse_margin
-from ..marking import CancelCheck, Progress
+from ..marking import CancelCheck, Progress, Strength
 from ..registry import DONE
 from ..release import name_asset
 from ..source import Encoding
 from .context import UsedContext, require_token
 from .problems import declare_problems
-from .schemas import MARGIN_POLICY, IssueRequest, Job, JobId
+from .schemas import MARGIN_POLICY, STRENGTH, IssueRequest, Job, JobId
 from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter(dependencies=[Depends(require_token)])
@@ -48,6 +48,7 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
             request,
             encoding=Encoding(body.format, body.bits),
             margin=body.margin,
+            strength=body.strength,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
@@ -74,6 +75,7 @@ async def stamp_recording(
     container: Annotated[str, Query(alias="format", pattern="^(flac|wav)$")] = "flac",
     bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
     margin: Annotated[MarginPolicy, Query(description=MARGIN_POLICY)] = MarginPolicy.REPORT,
+    strength: Annotated[Strength, Query(description=STRENGTH)] = Strength.DEFAULT,
 ) -> Job:
     """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
     path = await receive_upload(request, context.installation.settings)
@@ -85,13 +87,20 @@ async def stamp_recording(
             title=title,
             encoding=Encoding(container, bits),
             margin=margin,
+            strength=strength,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
         )
 
     try:
-        asked = {"title": title, "format": container, "bits": bits, "margin": margin.value}
+        asked = {
+            "title": title,
+            "format": container,
+            "bits": bits,
+            "margin": margin.value,
+            "strength": strength.value,
+        }
         row = context.jobs.submit("stamp", asked, work, lambda: path.unlink(missing_ok=True))
     except BaseException:
         path.unlink(missing_ok=True)

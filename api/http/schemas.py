@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..margin import Margin, MarginPolicy, document_margin
+from ..marking import Strength
 from ..registry import JobRow, TrackRow
 
 TRACK_ID = "k3t5mz7qa2xw4hbn"
@@ -13,6 +14,7 @@ HASH = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
 TIME = "2026-11-22T17:31:32Z"
 TrackId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[TRACK_ID])]
 MARGIN_POLICY = "off: do not predict; report: predict and say; require: refuse without enough margin."
+STRENGTH = "How strongly the mark is embedded; how that sounds is measured in docs/watermark.md."
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
 
 
@@ -37,6 +39,7 @@ class IssueRequest(Wire):
     format: Literal["flac", "wav"] = "flac"
     bits: Literal[16, 24] = 24
     margin: Annotated[MarginPolicy, Field(description=MARGIN_POLICY)] = MarginPolicy.REPORT
+    strength: Annotated[Strength, Field(description=STRENGTH)] = Strength.DEFAULT
 
 
 class MarkMargin(Wire):
