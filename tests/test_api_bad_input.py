@@ -19,7 +19,7 @@ from ledger.keyfile import load_secret, save_secret
 
 PAYLOAD, OTHER_PAYLOAD = "0123456789abcdef", "fedcba9876543210"
 OTHER_KEY = b"o" * 32
-SECONDS = 6
+SECONDS = 5.5
 # Just long enough not to be called too short.
 TIME = np.arange(round(5.1 * SAMPLE_RATE)) / SAMPLE_RATE
 
@@ -134,12 +134,13 @@ def test_a_fade_is_stamped_and_its_margin_told(
     assert shell.json("verify", Path(answer["folder"]) / answer["audio"], "--home", stamped.home)["good"]
 
 
-@pytest.mark.parametrize("sample_rate", [8_000, 11_025, 96_000, 192_000])
-@pytest.mark.parametrize("container", ["flac", "wav"])
+@pytest.mark.parametrize(
+    ("sample_rate", "container"), [(8_000, "flac"), (11_025, "wav"), (96_000, "wav"), (192_000, "flac")]
+)
 def test_every_rate_is_marked_and_kept(
     shell: Shell, tmp_path: Path, key_file: Path, sample_rate: int, container: str
 ) -> None:
-    audio = make_music(1.0, seed=45, sample_rate=sample_rate, channels=1)
+    audio = make_music(0.5, seed=45, sample_rate=sample_rate, channels=1)
     source = write_audio(tmp_path / "a.wav", audio, sample_rate, subtype="PCM_24")
     check_embedded(shell, source, tmp_path / f"b.{container}", key_file, sample_rate=sample_rate)
 
@@ -148,7 +149,7 @@ def test_every_rate_is_marked_and_kept(
 def test_every_number_of_channels_is_marked_and_kept(
     shell: Shell, tmp_path: Path, key_file: Path, channels: int
 ) -> None:
-    source = write_audio(tmp_path / "a.wav", make_music(0.5, seed=46, channels=channels), subtype="PCM_24")
+    source = write_audio(tmp_path / "a.wav", make_music(0.2, seed=46, channels=channels), subtype="PCM_24")
     check_embedded(shell, source, tmp_path / "b.flac", key_file, channels=channels)
 
 
@@ -169,7 +170,7 @@ def test_every_number_of_channels_is_marked_and_kept(
 def test_every_sample_format_is_marked_and_kept(
     shell: Shell, tmp_path: Path, key_file: Path, name: str, subtype: str, bits: int
 ) -> None:
-    source = write_audio(tmp_path / name, make_music(1.0, seed=47), subtype=subtype)
+    source = write_audio(tmp_path / name, make_music(0.3, seed=47), subtype=subtype)
     check_embedded(shell, source, tmp_path / "b.wav", key_file, channels=2, bits=bits)
 
 
@@ -197,8 +198,10 @@ def check_embedded(
     assert np.abs(after - frames).max() < 0.1
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("command", ["stamp", "mark embed", "mark detect", "verify"])
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [("stamp", np.nan), ("mark embed", np.inf), ("mark detect", -np.inf), ("verify", np.nan)],
+)
 def test_samples_that_are_no_numbers_are_refused_everywhere(
     shell: Shell,
     stamped: Stamped,
@@ -208,7 +211,7 @@ def test_samples_that_are_no_numbers_are_refused_everywhere(
     value: float,
     command: str,
 ) -> None:
-    audio = make_music(1.0, seed=48)
+    audio = make_music(0.3, seed=48)
     audio[0, -5] = value
     source = write_audio(tmp_path / "a.wav", audio, subtype="FLOAT")
     size = count_entries(shell, stamped.home)
@@ -299,7 +302,7 @@ def test_the_bare_mark_is_not_put_over_one_of_the_same_key_unasked(
     source = write_audio(tmp_path / "a.flac", song, subtype="PCM_24")
     marked, twice = tmp_path / "b.flac", tmp_path / "c.flac"
     options = ("--key", key_file, "--no-margin")
-    shell.json("mark", "embed", source, marked, *options, "--payload", PAYLOAD)
+    shell.json("mark", "embed", source, marked, *options, "--payload", PAYLOAD, "--over-mark")
     for payload in (PAYLOAD, OTHER_PAYLOAD):
         # --force is about the destination alone.
         problem = shell.json(

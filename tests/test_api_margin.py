@@ -220,14 +220,14 @@ def test_the_service_answers_the_margin_with_the_job(stamped: Stamped, tmp_path:
     song = write_audio(tmp_path / "a.wav", make_music(SECONDS, seed=26, channels=1)).read_bytes()
     with served(stamped.home) as client:
         answer = client.post(
-            "/v1/stamps?margin=report&strength=gentle", content=song, headers=authorised(stamped)
+            "/v1/stamps?margin=report&strength=strong", content=song, headers=authorised(stamped)
         )
         job = wait_for(client, stamped, answer.raise_for_status().headers["location"])
         assert job["state"] == "done", job
         statement = client.get(f"/v1/tracks/{job['track_id']}/statement").raise_for_status().json()
         mark = statement["statement"]["predicate"]["mark"]
         assert job["margin"]["rows"] == mark["margin"]["rows"]
-        assert mark["strength_percent"] == 70
+        assert mark["strength_percent"] == 140
         refused = client.post("/v1/stamps?margin=maybe", content=song, headers=authorised(stamped))
         assert refused.status_code == 422
         refused = client.post("/v1/stamps?strength=1.4", content=song, headers=authorised(stamped))

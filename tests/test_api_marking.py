@@ -1,0 +1,30 @@
+"""Marks on whole files: what the strength does, in the file and in what is said of it."""
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from conftest import Shell, make_music, write_audio
+
+import watermark
+from api.marking import Strength
+from ledger.keyfile import save_secret
+
+
+def test_a_stronger_mark_changes_more_and_is_called_that(shell: Shell, tmp_path: Path) -> None:
+    source = write_audio(tmp_path / "a.wav", make_music(2.0, seed=51, channels=1), subtype="PCM_24")
+    save_secret(tmp_path / "k.key", b"k" * 32)
+    host, _ = soundfile.read(source)
+    changes, stated = [], []
+    for strength in ("gentle", "default", "strong"):
+        marked = tmp_path / f"{strength}.wav"
+        command = ("mark", "embed", source, marked, "--key", tmp_path / "k.key", "--payload", "01" * 8)
+        answer = shell.json(*command, "--strength", strength, "--over-mark", "--no-margin")
+        stated.append(answer["strength_percent"])
+        changes.append(float(np.abs(soundfile.read(marked)[0] - host).mean()))
+    assert stated == [70, 100, 140]
+    assert 1.2 * changes[0] < changes[1] < changes[2] / 1.2
+
+
+def test_every_strength_is_one_that_was_measured() -> None:
+    assert [strength.factor for strength in Strength] == [watermark.GENTLE, 1.0, watermark.STRONG]
