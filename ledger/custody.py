@@ -69,7 +69,6 @@ from .predicate import (
     TRANSFERRED,
     UPHELD,
     check_erasures,
-    check_predicate,
 )
 from .register import EMPTY_REGISTER, KeyRecord, Register, extend_register
 
@@ -158,15 +157,13 @@ def check_event(state: Custody, event: Event, index: int) -> Custody:
     Parameters
     ----------
     state : the register and the event's asset just before; the place (n, prev) was compared by the caller
-    event : the event
+    event : the event, as parsed: its predicate has the members of its type
     index : its place in the log
 
     Raises
     ------
     CustodyError : it may not follow, or its signers may not sign it; `code` is one of the module's list
-    FormatError : its predicate is not of its type
     """
-    check_predicate(event.statement)
     kind, asset = event.statement.predicate_type, event.place.asset
     if (kind in KEY_TYPES) != (asset == KEYS_ASSET) or (kind == ANCHORED) != (asset == LOG_ASSET):
         raise CustodyError("asset-kind", f"{_name(kind)} events do not belong to the asset {asset!r:.140}")
@@ -182,7 +179,7 @@ def check_event(state: Custody, event: Event, index: int) -> Custody:
         if not current.events:
             current = replace(current, owner=_first_owner(signers))
     _check_right(current, kind, signers)
-    return replace(state, asset=_apply(current, event, signers))
+    return Custody(state.register, _apply(current, event, signers))
 
 
 def _check_order(state: AssetState, kind: str) -> None:

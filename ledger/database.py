@@ -53,13 +53,6 @@ class Database(Protocol):
     def sync(self) -> None:
         """Make the database's own place durable, after its tables were made."""
 
-    def recover(self) -> None:
-        """After a failed commit: drop every connection, and make durable whatever is readable.
-
-        The holder of the writer's right calls this; StorageError when it cannot be done, and then nothing may
-        be built on what is there.
-        """
-
     def check_integrity(self, connection: Connection) -> list[str]:
         """Return what the database itself finds wrong with its files."""
 

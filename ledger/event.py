@@ -165,6 +165,8 @@ def parse_event(entry: bytes) -> Proposal:
     """Parse an entry, checking form alone; FormatError, or WeakKeyError for a key that must not be added."""
     envelope = parse_envelope(entry)
     statement = parse_statement(envelope.unverified_payload)
+    if statement.predicate_type in EVENT_TYPES:
+        check_predicate(statement)
     added_key = parse_added_key(statement) if statement.predicate_type in ADDING else None
     return Proposal(envelope, statement, parse_place(statement), added_key)
 
@@ -227,19 +229,17 @@ def check_event(
 
     Parameters
     ----------
-    statement, place : a statement whose signatures were verified, and its parsed place
+    statement, place : of a parsed entry whose signatures were verified
     key_ids : the keys that signed it
     known_key_ids : the keys that the ledger knew before it
 
     Raises
     ------
     EventError : a type that the ledger does not know, or a rule of the module's table is broken
-    FormatError : a predicate that has not the members of its type
     """
     kind = statement.predicate_type
     if kind not in EVENT_TYPES:
         raise EventError(f"expected an event type of {sorted(EVENT_TYPES)}, got {kind!r:.120}")
-    check_predicate(statement)
     for kinds, asset in ((KEY_TYPES, KEYS_ASSET), (frozenset({ANCHORED}), LOG_ASSET)):
         if (kind in kinds) != (place.asset == asset):
             raise EventError(f"expected {sorted(kinds)} under the asset {asset!r} alone, got {kind} there")

@@ -163,7 +163,7 @@ class Sequencer:
         mapping[key] = value
 
     def _list_entries(self, asset: str) -> list[tuple[int, bytes]]:
-        """Return an asset's entries, those of this batch too: what a refused submission led to is replayed."""
+        """Return an asset's entries, those of this batch too: after a refused submission they are replayed."""
         new = enumerate(self.accepted, start=self._state.size)
         fresh = [(index, item.entry) for index, item in new if item.event.place.asset == asset]
         return [*self._known.entries(asset), *fresh]
@@ -187,7 +187,8 @@ class Sequencer:
     def _check_signers(self, event: Event) -> None:
         """A worker checks signatures by any key that is known; here it must be known before this event."""
         for key_id in event.key_ids:
-            if key_id not in self._keys and (event.added_key is None or key_id != event.added_key.key_id):
+            known = key_id in self._new_keys or key_id in self._known.keys
+            if not known and (event.added_key is None or key_id != event.added_key.key_id):
                 raise UnknownKeyError(
                     f"signed by key {key_id}, which is not among the known keys", key_id=key_id
                 )

@@ -61,7 +61,7 @@ MAX_ROWS = 128
 """Rows in one INSERT. Each step of a statement gives up the interpreter lock, and may wait long to have it
 back: few long steps, not many short ones."""
 
-_PRAGMAS = {
+PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL: a commit returns when the WAL is on the disk
     "foreign_keys": 1,
@@ -171,22 +171,6 @@ class SqliteDatabase:
         """Sync the folder, so that the file is there after a power cut."""
         sync_folder(self.path.parent)
 
-    def recover(self) -> None:
-        """Close every connection and move the whole WAL into the database file, synced there.
-
-        After a failed sync the kernel may hold pages of the WAL that never reach the disk and that a second
-        sync would not write again. Frames written behind such a gap would be lost with it at a power cut, so
-        nothing is added to that WAL.
-        """
-        self.engine.dispose()
-        with self.translate_errors(), self.engine.connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.engine.dispose()
-        if busy:
-            raise BusyError(f"{self.path}: a reader keeps the log of a failed commit open")
-
     def check_integrity(self, connection: Connection) -> list[str]:
         """Return the findings of SQLite's integrity check."""
         lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
@@ -287,7 +271,7 @@ def _check_file(path: Path, *, create: bool) -> None:
 def _configure_connection(connection: Any, _record: object) -> None:
     path = Path(connection.execute("PRAGMA database_list").fetchone()[2])
     connection.isolation_level = None  # BEGIN is ours to say, see _begin_transaction
-    for name, expected in _PRAGMAS.items():
+    for name, expected in PRAGMAS.items():
         try:
             # Set, fetched, and read back: an error of the disk shows only when the result is fetched.
             connection.execute(f"PRAGMA {name}={expected}").fetchall()

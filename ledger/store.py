@@ -30,7 +30,7 @@ from .guard import FileGuard
 from .headmap import Mention
 from .keys import PublicKey, SigningKey
 from .migration import check_revision
-from .note import format_vkey
+from .note import format_vkey, parse_vkey
 from .receipt import Receipt
 from .rollback import Lockstep, check_history
 from .rows import (
@@ -104,6 +104,7 @@ class Store:
             raise
         self.origin = state.origin
         self.vkey = state.vkey
+        self._log_public_key = parse_vkey(state.vkey).public_key
 
     @classmethod
     def create(
@@ -337,8 +338,8 @@ class Store:
         return state
 
     def _check_log_key(self, log_signing_key: SigningKey) -> None:
-        vkey = format_vkey(self.origin, log_signing_key.public_key)
-        if vkey != self.vkey:
+        if log_signing_key.public_key != self._log_public_key:
+            vkey = format_vkey(self.origin, log_signing_key.public_key)
             raise WrongKeyError(
                 f"expected the log's key {self.vkey}, got {vkey}", key_id=log_signing_key.key_id
             )

@@ -14,7 +14,8 @@ the larger its batches. What the thread does for each, in this order:
 7. hand out receipts
 
 Any error of storage ends the log's life in memory: nothing of it is trusted any more, connections are
-dropped, and the next batch starts with the database recovered and its edge read and verified again.
+dropped, and the next batch starts by reading the log's edge and verifying it again. (What SQLite wrote to its
+WAL for a commit that failed lies behind the last valid commit, and is written over.)
 """
 
 from __future__ import annotations
@@ -108,7 +109,6 @@ class Writer:
         self._closing = False
         # Only the thread touches these.
         self._edge: Edge | None = None
-        self._suspect = False
         self._keys: dict[str, PublicKey] = {}
         self._custodian = Custodian()
 
@@ -218,9 +218,6 @@ class Writer:
         receipts: list[list[Receipt] | Exception] = []
         edge, self._edge = self._edge, None  # until all has gone well
         with self._database.hold_writer(self._lock_timeout_s):
-            if self._suspect:
-                self._database.recover()
-                self._suspect = False
             try:
                 with self._database.translate_errors(), self._database.begin() as connection:
                     edge = self._check_edge(connection, edge)
@@ -232,9 +229,7 @@ class Writer:
                         if held is not None and held.slot.note != note:
                             _advance(held, note)
             except StorageError:
-                # No connection that saw the database fail is used again, not even to read.
-                self._suspect = True
-                self._database.close()
+                self._database.close()  # no connection that saw it fail is used again, not even to read
                 raise
             self._edge = edge
         for submission, outcome in zip(submissions, receipts, strict=True):

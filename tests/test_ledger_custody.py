@@ -8,7 +8,7 @@ from ledger_world import ORIGIN, sha
 
 from ledger import PublicKey, SigningKey, Subject, build_statement, parse_statement
 from ledger.custody import Custody, check_event
-from ledger.errors import CustodyError, FormatError
+from ledger.errors import CustodyError
 from ledger.event import KEYS_ASSET, LOG_ASSET, Event, Place
 from ledger.predicate import (
     ANCHORED,
@@ -368,8 +368,6 @@ def test_malformed_grants_and_revocations_are_refused() -> None:
     revocation = {"key_id": KEYS["buyer"].key_id, "reason": "lost"}
     log.refuses("revocation-late", KEY_REVOKED, "root", **revocation, **{"from": log.index + 1})
     log.add(KEY_REVOKED, "root", **revocation, **{"from": log.index})
-    with pytest.raises(FormatError):
-        log.add(NOTICE, "platform", claim="Not a code")
 
 
 def test_a_retired_key_can_still_be_revoked_so_that_its_signatures_are_disputed() -> None:
