@@ -61,12 +61,14 @@ class WatermarkEvidence:
     """The mark: `track_id` is whom it names according to the registry, None for an unknown mark.
 
     `opens_commitment` says whether mark_id and salt of the registry give the commitment in the signed entry;
-    None where there was nothing to compare. `speed` 1.05 means that the file runs 5 % faster than the track.
+    None where there was nothing to compare. `with_registry`: the mark was too weak to be decoded and was told
+    among the registered ones. `speed` 1.05 means that the file runs 5 % faster than the track.
     """
 
     found: bool
     false_alarm_probability: float = 1.0
     profile: str | None = None
+    with_registry: bool = False
     track_id: str | None = None
     opens_commitment: bool | None = None
     speed: float = 1.0

@@ -84,6 +84,7 @@ def examine(
     limits: Limits,
     watermark_keys: Sequence[bytes],
     profiles: Sequence[watermark.Profile] = watermark.PROFILES,
+    known: Sequence[watermark.KnownPayloads] = (),
     stage: str = "listen",
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -106,6 +107,7 @@ def examine(
             channels=recording.format.channels,
             watermark_keys=watermark_keys,
             profiles=profiles,
+            known=known,
         )
         digest = PcmDigest()
         levels = LevelMeter(recording.format.sample_rate)

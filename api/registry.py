@@ -187,6 +187,12 @@ class Registry:
         with self._session() as session:
             return frozenset(session.exec(select(MarkRow.profile, MarkRow.watermark_key_id).distinct()).all())
 
+    def list_marks(self, *, limit: int) -> list[tuple[str, str, str]]:
+        """Return mark_id, profile and public key name of at most `limit` marks, in the order of their ids."""
+        with self._session() as session:
+            query = select(MarkRow.mark_id, MarkRow.profile, MarkRow.watermark_key_id)
+            return list(session.exec(query.order_by(col(MarkRow.mark_id)).limit(limit)).all())
+
     def list_tracks(self, *, limit: int, after: str = "") -> list[TrackRow]:
         """Return released tracks in the order of their ids, at most `limit`, those after a track id."""
         with self._session() as session:

@@ -130,6 +130,7 @@ def _format_watermark(mark: WatermarkEvidence) -> dict[str, Any]:
     return {
         "found": True,
         "profile": mark.profile,
+        "told_by": "registry" if mark.with_registry else "code",
         "track_id": mark.track_id,
         "opens_commitment": mark.opens_commitment,
         "false_alarm_at_most": round_up_probability(mark.false_alarm_probability),

@@ -32,6 +32,7 @@ from .evidence import (
 )
 from .installation import Installation, now
 from .keyring import detection_keys
+from .knownmarks import known_payloads
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
 from .recognition import detection_profiles
 from .registry import MarkRow
@@ -66,6 +67,7 @@ def verify(
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
         profiles=detection_profiles(installation),
+        known=known_payloads(installation),
         progress=progress,
         cancelled=cancelled,
     )
@@ -166,6 +168,7 @@ def _describe_mark(found: Examination, mark: MarkRow | None, opens: bool | None)
         found=True,
         false_alarm_probability=detection.false_alarm_probability,
         profile=detection.profile_name,
+        with_registry=detection.with_registry,
         track_id=mark.track_id if mark else None,
         opens_commitment=opens,
         speed=alignment.speed if alignment else 1.0,
