@@ -1,28 +1,23 @@
-"""Commands about the record: `provenote log show|prove|fsck` and `provenote bundle check`."""
+"""Commands about the record: `provenote log show|prove|fsck`."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 import ledger
-from ledger.bundle import MAX_BUNDLE_BYTES
 from ledger.envelope import parse_envelope
-from ledger.errors import BundleError
 from ledger.merkle import leaf_hash
 
 from .cli_options import HomeOption, JsonOption
 from .console import errors, output, print_json
-from .errors import LedgerFolderError, TooLargeError
 from .installation import open_installation
 from .keyring import read_public_keys
 from .outcomes import BAD
 from .settings import read_settings
 
 log = typer.Typer(help="The ledger.", no_args_is_help=True)
-bundle = typer.Typer(help="Custody bundles.", no_args_is_help=True)
 
 
 @log.command("show")
@@ -139,57 +134,3 @@ def fsck_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
         output.print(f"[red]{len(report.findings)} findings in {report.size} entries[/red]")
     if not report.ok:
         raise typer.Exit(BAD)
-
-
-@bundle.command("check")
-def check_command(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="bundle.json")],
-    vkey: Annotated[str | None, typer.Option(help="The log's verifier key, from a source you trust.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check a bundle offline: proofs, signatures, order, commitments. Needs no ledger."""
-    try:
-        size = file.stat().st_size
-        if size > MAX_BUNDLE_BYTES:
-            raise TooLargeError(f"expected at most {MAX_BUNDLE_BYTES} bytes, got {size}")
-        content = file.read_bytes()
-    except OSError as error:
-        raise LedgerFolderError(f"{file}: cannot be read: {error.strerror}") from error
-    try:
-        report = ledger.check_bundle(content, vkey=vkey)
-    except BundleError as error:
-        if as_json:
-            print_json({"ok": False, "message": str(error)})
-        else:
-            output.print(f"[bold red]does not hold[/bold red] {file.name}:", end=" ")
-            output.print(str(error), markup=False)
-        raise typer.Exit(BAD) from error
-    events = [
-        {
-            "index": item.index,
-            "event": item.event.statement.predicate_type,
-            "key_ids": list(item.event.key_ids),
-            "subjects": {subject.name: subject.sha256.hex() for subject in item.event.statement.subjects},
-        }
-        for item in report.events
-    ]
-    if as_json:
-        print_json(
-            {
-                "ok": True,
-                "origin": report.origin,
-                "vkey": report.vkey,
-                "vkey_pinned": report.vkey_pinned,
-                "asset": report.asset,
-                "size": report.checkpoint.size,
-                "events": events,
-                "openings": dict(report.openings),
-            }
-        )
-        return
-    output.print(f"[bold green]holds[/bold green] {file.name}: {len(events)} events of {report.asset}")
-    for item in events:
-        output.print(f"  #{item['index']}  {item['event']}", markup=False)
-    output.print(f"  proven in a log of {report.checkpoint.size} entries, key {report.vkey}", markup=False)
-    if not report.vkey_pinned:
-        output.print("  the log's key is the bundle's own: compare it with the published one, or pass --vkey")

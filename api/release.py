@@ -23,8 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import LedgerError
-from ledger.bundle import make_bundle
+from ledger import LedgerError, make_bundle
 
 from .audiofile import sync_file
 from .errors import WriteError

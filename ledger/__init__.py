@@ -1,7 +1,8 @@
 """The record: statements, envelopes, keys, Merkle tree, checkpoints, proofs, bundles, and their store."""
 
 from .audit import Finding
-from .bundle import BundleReport, check_bundle, make_bundle
+from .bundle import BundleReport, check_bundle
+from .bundling import Evidence, make_bundle
 from .checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from .commitment import Opening, commit
 from .envelope import Opened, open_envelope, sign_envelope
@@ -37,6 +38,7 @@ __all__ = [
     "Checkpoint",
     "Draft",
     "Event",
+    "Evidence",
     "Finding",
     "FsckReport",
     "Head",

@@ -1,65 +1,69 @@
-"""Bundles: an asset's whole custody history in one file, checked offline with public keys alone.
+"""Bundles: an asset's whole custody history in one file, checked offline.
 
-A bundle is RFC 8785 JSON:
+What a bundle looks like is in `bundle_form` (version 2, which is made now) and `bundle_v1` (still read). What
+a check says no to has a code, and the log index of the entry to blame, where there is one:
 
-    {"format": "https://provenote.example/bundle/v1",
-     "origin": "provenote.example/log",  "vkey": "provenote.example/log+33d7b496+AeHT...",
-     "asset": "track:7Q2XK",             "checkpoint": "provenote.example/log\\n15\\n...",
-     "events": [{"envelope": {...}, "proof": "c2sp.org/tlog-proof@v1\\nindex 7\\n...\\n\\n"}, ...],
-     "keys":   [{"envelope": {...}, "proof": "..."}],
-     "openings": [{"label": "prompt", "salt": "<64 hex>", "value": "slow waltz"}]}
-
-`envelope` is the entry itself: its RFC 8785 bytes are the leaf. `proof` and `checkpoint`, one after the
-other, are a C2SP tlog-proof. `keys` holds the key-added entries of every key that signed, so the log's own
-key is all that must be known beforehand. A bundle proves that these events happened in this order with none
-left out in between; it cannot show that nothing came after them: for that, ask the log.
+| code | meaning |
+| --- | --- |
+| form | not a canonical bundle |
+| log-key | a bundle of another log than the one asked for |
+| checkpoint-bad | not signed by the log, or changed; or a witness's line does not verify |
+| witness-missing | without the quorum that the caller asks for |
+| entry-malformed | no strict envelope, statement or event, or a key that must not be used |
+| not-in-log | an entry is not the one that stands at its index under the checkpoint |
+| signature-bad, key-unknown | a signature does not verify, or is by a key that the log had not added |
+| order-broken | an event missing, doubled, out of order, for another log, or of another asset |
+| key-retired, revoked, taken-down, role-missing, ... | against the rules of `custody`, `register` |
+| untrusted-start | the log begins with a key that the caller does not trust |
+| history-short | the anchored map knows more, or other, events than the bundle shows |
+| heads-bad | a proof does not lead to the anchor's root |
+| opening-bad | an opening gives no commitment of the asset |
+| timestamp-bad | a token for other data, of no trusted authority, or for another history |
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from .canonical import check_hex, check_members, check_text, format_json, parse_object
-from .checkpoint import Checkpoint, open_checkpoint
+from cryptography import x509
+
+from . import bundle_v1, merkle
+from .blame import blame
+from .bundle_form import Bundle, StampForm, parse_bundle, read_entry, read_format
+from .bundle_walk import Walk, walk_entries
+from .checkpoint import Checkpoint, format_checkpoint, parse_checkpoint
 from .commitment import Opening, check_opening
-from .envelope import parse_envelope
-from .errors import BundleError, FormatError, LedgerError, NotFoundError
-from .event import KEYS_ASSET, Event, Head, Place, check_asset, open_event, parse_commitments
+from .cosignature import Cosigned, open_cosigned, parse_cosigner
+from .custody import AssetState
+from .errors import BundleError, LedgerError
+from .event import KEYS_ASSET, Event, parse_commitments
+from .heads import asset_key, open_head
 from .keys import PublicKey
-from .merkle import leaf_hash
-from .predicate import PREDICATE_BASE
-from .proof import MAX_HASHES, TlogProof, check_proof, format_proof_head
-
-FORMAT = PREDICATE_BASE + "bundle/v1"
-MAX_BUNDLE_BYTES = 4_000_000
-MAX_EVENTS = 1000
-MAX_OPENINGS = 256
-
-
-class EntrySource(Protocol):
-    """What a bundle is made from; a `Store` is one."""
-
-    origin: str
-    vkey: str
-
-    def latest_checkpoint(self) -> bytes:
-        """Return the newest checkpoint note."""
-
-    def chain(self, asset: str) -> list[tuple[int, bytes]]:
-        """Return index and bytes of an asset's events, in order."""
-
-    def inclusion_proof(self, index: int, size: int) -> tuple[bytes, ...]:
-        """Return the audit path of an entry in the tree of `size`."""
+from .note import parse_note
+from .paths import split_paths
+from .policy import Policy
+from .proof import TlogProof, format_proof
+from .register import KeyRecord
+from .timestamp import Timestamp, hash_text, open_token
 
 
 @dataclass(frozen=True)
 class BundleEvent:
-    """A verified event of a bundle and its index in the log."""
+    """A verified event and its index in the log; `disputed` if a signer's revocation reaches back to it."""
 
     index: int
     event: Event
+    disputed: bool = False
+
+
+@dataclass(frozen=True)
+class BundleTimestamp:
+    """A time-stamp over the log's first `size` entries; `timestamp` is None where no authority is trusted."""
+
+    authority: str
+    size: int
+    timestamp: Timestamp | None
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,14 @@ class BundleReport:
     ----------
     vkey_pinned : the log's key was given by the caller; otherwise it is the bundle's own, and a forger could
         have made both: compare `vkey` with the log's published one before believing anything
-    signers_pinned : every event is signed by keys that the caller gave; otherwise by keys that the log lists
+    signers_pinned : the caller trusts the log's first key, or every signer; otherwise trust is the log's own
     openings : commitments opened, by label
+    state : what the asset's history amounts to (owner, revoked, notices, erased); None in version 1
+    keys : every key of the log and the entries between which it counts; empty in version 1
+    whole_as_of : the bundle shows all events of the asset among so many first entries of the log, and all
+        key events; None where it cannot say so
+    cosigned : the cosigners whose lines verify; they are the caller's if `witnessed`, else only claimed
+    witnessed : the caller's policy of witnesses is satisfied
     """
 
     origin: str
@@ -82,215 +92,184 @@ class BundleReport:
     checkpoint: Checkpoint
     events: tuple[BundleEvent, ...]
     openings: Mapping[str, object]
-
-
-def make_bundle(source: EntrySource, asset: str, *, openings: Sequence[Opening] = ()) -> bytes:
-    """Return the bundle of an asset's events so far.
-
-    Raises
-    ------
-    NotFoundError : the asset has no event
-    BundleError : an opening fits no commitment of the asset, or the bundle would not check
-    """
-    note = source.latest_checkpoint()
-    checkpoint = open_checkpoint(note, source.origin, source.vkey)
-    events = [item for item in source.chain(asset) if item[0] < checkpoint.size]
-    if not events:
-        raise NotFoundError(f"the ledger has no event of {asset!r:.140}")
-    signers = _signers(entry for _, entry in events)
-    keys = [] if asset == KEYS_ASSET else _select_keys(source.chain(KEYS_ASSET), signers)
-
-    def format_item(index: int, entry: bytes) -> dict[str, Any]:
-        proof = TlogProof(index, source.inclusion_proof(index, checkpoint.size), note)
-        return {"envelope": parse_object(entry, max_bytes=len(entry)), "proof": format_proof_head(proof)}
-
-    bundle = format_json(
-        {
-            "format": FORMAT,
-            "origin": source.origin,
-            "vkey": source.vkey,
-            "asset": asset,
-            "checkpoint": note.decode("utf-8"),
-            "events": [format_item(index, entry) for index, entry in events],
-            "keys": [format_item(index, entry) for index, entry in keys],
-            "openings": [
-                {"label": item.label, "salt": item.salt.hex(), "value": item.value} for item in openings
-            ],
-        }
-    )
-    check_bundle(bundle, vkey=source.vkey)
-    return bundle
+    state: AssetState | None = None
+    keys: tuple[KeyRecord, ...] = ()
+    whole_as_of: int | None = None
+    cosigned: tuple[str, ...] = ()
+    witnessed: bool = False
+    timestamps: tuple[BundleTimestamp, ...] = field(default=())
 
 
 def check_bundle(
-    bundle: bytes, *, vkey: str | None = None, public_keys: Sequence[PublicKey] | None = None
+    bundle: bytes,
+    *,
+    vkey: str | None = None,
+    public_keys: Sequence[PublicKey] | None = None,
+    policy: Policy | None = None,
+    roots: Sequence[x509.Certificate] | None = None,
 ) -> BundleReport:
     """Check a bundle without network or database.
 
-    Steps: 1 form; 2 checkpoint under the log's key; 3 each key entry: proof and signatures; 4 each event:
-    proof, and signatures by keys added before it; 5 the events are 0, 1, 2, ... of the asset, each naming
-    the one before it; 6 openings.
+    Steps: 1 form; 2 checkpoint under the log's key, cosignatures; 3 each entry in log order: its bytes, its
+    place in the tree, its signatures, its place in its asset's history, the rules of custody; 4 nothing
+    hidden, by the anchored map; 5 openings; 6 time-stamps.
 
     Parameters
     ----------
     bundle : the file's bytes
     vkey : the log's verifier key from a source other than the bundle; None takes the bundle's own and says so
-    public_keys : trust only signers among these
+    public_keys : the log's first key, or every signer, must be among these
+    policy : the checkpoint must have this quorum of witnesses
+    roots : certificates that every time-stamp must lead to; None leaves time-stamps unverified
 
     Raises
     ------
-    BundleError : a step failed; the message names the step's subject, the cause is chained
+    BundleError : a step failed; see the module's table
     """
-    try:
-        return _check(bundle, vkey, public_keys)
-    except BundleError:
-        raise
-    except LedgerError as error:
-        raise BundleError(f"the bundle does not hold: {error}") from error
+    # 1
+    with blame("form", "bundle"):
+        if read_format(bundle) == bundle_v1.FORMAT:
+            return _check_v1(bundle, vkey, public_keys)
+        form = parse_bundle(bundle)
+    if vkey is not None and form.vkey != vkey:
+        raise BundleError(
+            f"expected a bundle of the log with key {vkey}, got {form.vkey!r:.200}", code="log-key"
+        )
+    # 2
+    cosigned = _open_checkpoint(form, policy)
+    # 3
+    walk = walk_entries(form, cosigned.checkpoint)
+    signers_pinned = _check_start(walk, public_keys)
+    # 4
+    whole_as_of = _check_heads(form, walk)
+    # 5
+    openings = _check_openings(form.openings, walk)
+    # 6
+    timestamps = tuple(_check_timestamp(item, cosigned.checkpoint, roots) for item in form.timestamps)
+    return BundleReport(
+        origin=form.origin,
+        vkey=form.vkey,
+        vkey_pinned=vkey is not None,
+        signers_pinned=signers_pinned,
+        asset=form.asset,
+        checkpoint=cosigned.checkpoint,
+        events=tuple(
+            BundleEvent(index, event, walk.is_disputed(index, event)) for index, event in walk.events
+        ),
+        openings=openings,
+        state=walk.state,
+        keys=tuple(walk.register.records.values()),
+        whole_as_of=whole_as_of,
+        cosigned=tuple(item.name for item in cosigned.cosignatures),
+        witnessed=policy is not None,
+        timestamps=timestamps,
+    )
 
 
 def bundle_proofs(bundle: bytes) -> list[tuple[bytes, bytes]]:
-    """Return entry bytes and C2SP tlog-proof text of each event, for other verifiers; checks form only."""
-    members = _parse(bundle)
-    note = members["checkpoint"].encode("utf-8")
-    return [(entry, head + note) for entry, head in map(_parse_item, members["events"])]
+    """Return entry bytes and C2SP tlog-proof text of each entry, for other verifiers; checks form only."""
+    form = parse_bundle(bundle)
+    checkpoint = parse_checkpoint(parse_note(form.note)[0])
+    paths = split_paths(form.paths, [item.index for item in form.entries], checkpoint.size)
+    return [
+        (read_entry(item), format_proof(TlogProof(item.index, paths[item.index], form.note)))
+        for item in form.entries
+    ]
 
 
-def _check(bundle: bytes, vkey: str | None, public_keys: Sequence[PublicKey] | None) -> BundleReport:
-    # 1
-    members = _parse(bundle)
-    origin, asset = members["origin"], check_asset(members["asset"])
-    if vkey is not None and members["vkey"] != vkey:
-        raise BundleError(f"expected a bundle of the log with key {vkey}, got {members['vkey']!r:.200}")
-    # 2
-    note = members["checkpoint"].encode("utf-8")
-    checkpoint = open_checkpoint(note, origin, members["vkey"])
+def _open_checkpoint(form: Bundle, policy: Policy | None) -> Cosigned:
+    with blame("form", "witness"):
+        cosigners = [parse_cosigner(item) for item in form.witnesses]
+    if policy is not None:
+        cosigners = [item.cosigner for item in policy.witnesses]
+    with blame("checkpoint-bad", "checkpoint"):
+        cosigned = open_cosigned(form.note, form.origin, form.vkey, cosigners)
+    if policy is not None and not policy.is_met({item.vkey for item in cosigned.cosignatures}):
+        names = ", ".join(item.name for item in cosigned.cosignatures) or "nobody"
+        raise BundleError(f"checkpoint: cosigned by {names}, which is no quorum", code="witness-missing")
+    return cosigned
 
-    def check_item(item: object, known: Mapping[str, PublicKey], what: str) -> tuple[int, bytes, Event]:
-        entry, head = _parse_item(item)
-        try:
-            index, _ = check_proof(head + note, leaf_hash(entry), origin, members["vkey"])
-            event = open_event(entry, known)
-        except LedgerError as error:
-            raise BundleError(f"{what}: {error}") from error
-        if event.place.origin != origin:
-            raise BundleError(f"{what}: signed for the log {event.place.origin!r:.120}, not {origin!r:.120}")
-        return index, leaf_hash(entry), event
 
-    # 3
-    known: dict[str, PublicKey] = {}
-    added_at: dict[str, int] = {}
-    for number, item in enumerate(members["keys"]):
-        index, _, event = check_item(item, known, f"key entry {number}")
-        if event.added_key is None:
-            raise BundleError(f"key entry {number}: expected a key-added event")
-        if not known and event.place.n != 0:
+def _check_start(walk: Walk, public_keys: Sequence[PublicKey] | None) -> bool:
+    if public_keys is None:
+        return False
+    trusted = {key.key_id for key in public_keys}
+    first = min(walk.register.records.values(), key=lambda item: item.added_at)
+    signers = {key_id for _, event in walk.events for key_id in event.key_ids}
+    if first.public_key.key_id in trusted or signers <= trusted:
+        return True
+    message = f"the log begins with key {first.public_key.key_id}, which is not trusted here"
+    raise BundleError(message, code="untrusted-start", index=first.added_at)
+
+
+def _check_heads(form: Bundle, walk: Walk) -> int | None:
+    """Compare the events shown with what the anchored map says of asset and keys."""
+    if form.heads is None:
+        return None
+    index = form.heads.anchor
+    anchor = walk.anchors.get(index)
+    if anchor is None:
+        raise BundleError(f"map of heads: expected an anchor at entry {index}", code="heads-bad", index=index)
+    for asset, proof in ((form.asset, form.heads.asset), (KEYS_ASSET, form.heads.keys)):
+        with blame("heads-bad", f"map of heads, {asset}", index):
+            record = open_head(proof, asset_key(asset), anchor.heads_root)
+        shown = [(at, leaf) for at, leaf in walk.leaves.get(asset, []) if at < anchor.size]
+        known = (record.count, record.head) if record else (0, b"")
+        if known != (len(shown), shown[-1][1] if shown else b""):
             raise BundleError(
-                f"key entry {number}: expected the log's first key, got key event {event.place.n}"
+                f"of {asset} the anchored map knows {known[0]} events before entry {anchor.size}, "
+                f"the bundle shows {len(shown)}, or others",
+                code="history-short",
+                index=shown[-1][0] if shown else None,
             )
-        known[event.added_key.key_id] = event.added_key
-        added_at[event.added_key.key_id] = index
-    # 4, 5
-    events: list[BundleEvent] = []
-    head: Head | None = None
-    for number, item in enumerate(members["events"]):
-        what = f"event {number} of {asset}"
-        index, leaf, event = check_item(item, known, what)
-        if event.place != Place.after(origin, asset, head):
-            raise BundleError(
-                f"{what}: signed as event {event.place.n} of {event.place.asset}, or after another"
-            )
-        late = [key_id for key_id in event.key_ids if added_at.get(key_id, index) > index]
-        if late or (events and index <= events[-1].index):
-            raise BundleError(f"{what}: index {index} in the log comes before what it rests on")
-        if event.added_key is not None:
-            known[event.added_key.key_id] = event.added_key
-            added_at[event.added_key.key_id] = index
-        head = Head(event.place.n, leaf)
-        events.append(BundleEvent(index, event))
-    # 4, continued: with pinned signers, being listed in the log is not enough
-    signers = {key_id for item in events for key_id in item.event.key_ids}
-    if public_keys is not None:
-        strangers = signers - {key.key_id for key in public_keys}
-        if strangers:
-            raise BundleError(f"signed by keys that are not trusted here: {', '.join(sorted(strangers))}")
-    # 6
-    openings = _check_openings(members["openings"], [item.event for item in events])
-    return BundleReport(
-        origin=origin,
-        vkey=members["vkey"],
-        vkey_pinned=vkey is not None,
-        signers_pinned=public_keys is not None,
-        asset=asset,
-        checkpoint=checkpoint,
-        events=tuple(events),
-        openings=openings,
-    )
+    return anchor.size
 
 
-def _parse(bundle: bytes) -> dict[str, Any]:
-    members = check_members(
-        parse_object(bundle, max_bytes=MAX_BUNDLE_BYTES),
-        {"format", "origin", "vkey", "asset", "checkpoint", "events", "keys", "openings"},
-        "bundle",
-    )
-    if members["format"] != FORMAT:
-        raise FormatError(f"bundle: expected format {FORMAT}, got {members['format']!r:.120}")
-    for name in ("origin", "vkey", "checkpoint"):
-        check_text(members[name], f"bundle {name}", max_characters=1_000_000)
-    for name, least, most in (
-        ("events", 1, MAX_EVENTS),
-        ("keys", 0, MAX_EVENTS),
-        ("openings", 0, MAX_OPENINGS),
-    ):
-        if not isinstance(members[name], list) or not least <= len(members[name]) <= most:
-            raise FormatError(f"bundle: expected {least} to {most} {name}, got {str(members[name])[:80]}")
-    return members
-
-
-def _parse_item(value: object) -> tuple[bytes, bytes]:
-    members = check_members(value, {"envelope", "proof"}, "bundle entry")
-    head = check_text(members["proof"], "bundle proof", max_characters=64 * (MAX_HASHES + 4))
-    return format_json(members["envelope"]), head.encode("utf-8")
-
-
-def _check_openings(values: list[Any], events: Sequence[Event]) -> dict[str, object]:
+def _check_openings(openings: Sequence[Opening], walk: Walk) -> dict[str, object]:
     committed: dict[str, list[bytes]] = {}
-    for event in events:
+    for _, event in walk.events:
         for label, digest in parse_commitments(event.statement).items():
             committed.setdefault(label, []).append(digest)
-    openings: dict[str, object] = {}
-    for value in values:
-        members = check_members(value, {"label", "salt", "value"}, "opening")
-        label = check_text(members["label"], "opening label", max_characters=64)
-        opening = Opening(label, check_hex(members["salt"], "opening salt"), members["value"])
-        if label in openings or label not in committed:
-            raise BundleError(f"opening {label!r}: expected one for a commitment of the asset")
-        _check_any(opening, committed[label])
-        openings[label] = members["value"]
-    return openings
+    found: dict[str, object] = {}
+    for opening in openings:
+        if opening.label in found or not _opens_any(opening, committed.get(opening.label, [])):
+            message = f"opening {opening.label!r} gives no commitment of the asset"
+            raise BundleError(message, code="opening-bad")
+        found[opening.label] = opening.value
+    return found
 
 
-def _check_any(opening: Opening, commitments: Sequence[bytes]) -> None:
-    for commitment in commitments[:-1]:
+def _opens_any(opening: Opening, commitments: Sequence[bytes]) -> bool:
+    for commitment in commitments:
         try:
-            return check_opening(opening, commitment)
+            check_opening(opening, commitment)
         except LedgerError:
             continue
-    return check_opening(opening, commitments[-1])
+        return True
+    return False
 
 
-def _signers(entries: Iterable[bytes]) -> set[str]:
-    return {item.key_id for entry in entries for item in parse_envelope(entry).signatures}
+def _check_timestamp(
+    item: StampForm, checkpoint: Checkpoint, roots: Sequence[x509.Certificate] | None
+) -> BundleTimestamp:
+    found = None
+    with blame("timestamp-bad", f"time-stamp of {item.authority}"):
+        text = format_checkpoint(Checkpoint(checkpoint.origin, item.size, item.root))
+        merkle.check_consistency(item.size, checkpoint.size, item.root, checkpoint.root, item.growth)
+        if roots is not None:
+            found = open_token(item.token, hash_text(text), roots)
+    return BundleTimestamp(item.authority, item.size, found)
 
 
-def _select_keys(chain: Sequence[tuple[int, bytes]], wanted: set[str]) -> list[tuple[int, bytes]]:
-    """Return the key entries that add the wanted keys, and those that vouch for them, in log order."""
-    selected: list[tuple[int, bytes]] = []
-    wanted = set(wanted)
-    for index, entry in reversed(chain):
-        signers = _signers([entry])
-        if signers & wanted or not chain[0][0] < index:
-            selected.append((index, entry))
-            wanted |= signers
-    return selected[::-1]
+def _check_v1(bundle: bytes, vkey: str | None, public_keys: Sequence[PublicKey] | None) -> BundleReport:
+    found = bundle_v1.check_bundle(bundle, vkey=vkey, public_keys=public_keys)
+    return BundleReport(
+        origin=found.origin,
+        vkey=found.vkey,
+        vkey_pinned=found.vkey_pinned,
+        signers_pinned=found.signers_pinned,
+        asset=found.asset,
+        checkpoint=found.checkpoint,
+        events=tuple(BundleEvent(item.index, item.event) for item in found.events),
+        openings=found.openings,
+    )

@@ -111,7 +111,18 @@ class NotFoundError(LedgerError):
 
 
 class BundleError(LedgerError):
-    """A bundle does not prove what it claims."""
+    """A bundle does not prove what it claims.
+
+    Attributes
+    ----------
+    code : which check failed; the table is in `bundle`
+    index : log index of the entry to blame, or None
+    """
+
+    def __init__(self, message: str, *, code: str = "form", index: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.index = index
 
 
 class SourceUnreachableError(LedgerError):

@@ -8,8 +8,9 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 import ledger
-from ledger.bundle import make_bundle
+from ledger import make_bundle
 
+from ..collecting import collect_evidence
 from ..custody import check_custody
 from ..errors import MissingError
 from ..openings import list_openings
@@ -139,7 +140,8 @@ def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCreden
     openings: tuple[ledger.Opening, ...] = ()
     if has_token(context, credentials) and (mark := installation.registry.get_mark_of(track_id)) is not None:
         openings = list_openings(track, mark)
-    content = make_bundle(installation.store, name_asset(track_id), openings=openings)
+    evidence = collect_evidence(installation, name_asset(track_id))
+    content = make_bundle(installation.store, name_asset(track_id), openings=openings, evidence=evidence)
     headers = {"content-disposition": f'attachment; filename="{track_id}.bundle.json"'}
     return Response(content, 200, headers, "application/json")
 

@@ -1,5 +1,6 @@
 """Make first-light.json: every format of the ledger from fixed seeds, to be read by other implementations.
 
+The member `bundle` is a bundle of version 1, as the first release made it; it is kept and no longer made.
 Run as `python tests/vectors/ledger/make_first_light.py` from the project's folder. The file changes only when
 a format changes, and then the format's version must change as well.
 """
@@ -83,9 +84,12 @@ def make_vectors() -> dict[str, object]:
                     "value": "slow waltz in D minor, piano",
                     "commitment": commitment.hex(),
                 },
-                "bundle": bundle.decode(),
+                "bundle_v2": bundle.decode(),
             }
 
 
 if __name__ == "__main__":
-    TARGET.write_text(json.dumps(make_vectors(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept = {"bundle": json.loads(TARGET.read_text(encoding="utf-8"))["bundle"]}
+    TARGET.write_text(
+        json.dumps(make_vectors() | kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
