@@ -31,8 +31,8 @@ PRESENCE_PROBABILITY = 1e-4
 # Soft bits whose energy stands out by less than this many deviations are not decoded: at the limit of what
 # the code corrects it stands out by about six.
 LEAST_ENERGY = 1.5
-# Readings whose statistic is at least this share of the best one's tell the alignment equally well.
-LIKELY_SHARE = 0.97
+# Readings whose statistic is within this share of the best one's tell the alignment equally well.
+LIKELY_SHARE = 0.03
 # Rows over which the survival of the mark is smoothed, and the least that a row counts.
 SMOOTHED_ROWS = 20
 LEAST_WEIGHT = 0.15
@@ -137,7 +137,7 @@ class KeyReader:
             evidence.append(SegmentEvidence(segment.start_s, segment.end_s, statistic, present))
             if strongest is None or statistic > strongest[0]:
                 # Of readings that say nearly the same the plainest tells how the clip was changed.
-                likely = [p for value, p in scored if value >= LIKELY_SHARE * statistic]
+                likely = [p for value, p in scored if value >= statistic - LIKELY_SHARE * abs(statistic)]
                 plainest = min(likely, key=lambda p: abs(math.log(p.scale)) + abs(p.shift_bands) / 36)
                 strongest = (statistic, segment, plainest)
         assert strongest is not None
