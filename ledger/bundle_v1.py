@@ -15,20 +15,19 @@ left out in between; it cannot show that nothing came after them, nor that no ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from .canonical import check_hex, check_members, check_text, format_json, parse_object
 from .checkpoint import Checkpoint, open_checkpoint
 from .commitment import Opening, check_opening
-from .envelope import parse_envelope
-from .errors import BundleError, FormatError, LedgerError, NotFoundError
-from .event import KEYS_ASSET, Event, Head, Place, check_asset, open_event, parse_commitments
+from .errors import BundleError, FormatError, LedgerError
+from .event import Event, Head, Place, check_asset, open_event, parse_commitments
 from .keys import PublicKey
 from .merkle import leaf_hash
 from .predicate import PREDICATE_BASE
-from .proof import MAX_HASHES, TlogProof, check_proof, format_proof_head
+from .proof import MAX_HASHES, check_proof
 
 FORMAT = PREDICATE_BASE + "bundle/v1"
 MAX_BUNDLE_BYTES = 4_000_000
@@ -91,13 +90,6 @@ def check_bundle(
         raise
     except LedgerError as error:
         raise BundleError(f"the bundle does not hold: {error}") from error
-
-
-def bundle_proofs(bundle: bytes) -> list[tuple[bytes, bytes]]:
-    """Return entry bytes and C2SP tlog-proof text of each event, for other verifiers; checks form only."""
-    members = _parse(bundle)
-    note = members["checkpoint"].encode("utf-8")
-    return [(entry, head + note) for entry, head in map(_parse_item, members["events"])]
 
 
 def _check(bundle: bytes, vkey: str | None, public_keys: Sequence[PublicKey] | None) -> BundleReport:

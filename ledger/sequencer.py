@@ -163,7 +163,7 @@ class Sequencer:
         mapping[key] = value
 
     def _list_entries(self, asset: str) -> list[tuple[int, bytes]]:
-        """Return an asset's entries, those of this batch too: after a refused submission they are replayed."""
+        """Return an asset's entries, those of this batch too: after a refusal they are replayed."""
         new = enumerate(self.accepted, start=self._state.size)
         fresh = [(index, item.entry) for index, item in new if item.event.place.asset == asset]
         return [*self._known.entries(asset), *fresh]
