@@ -1,7 +1,7 @@
 """Watermark keys by epoch: the key that embeds, and the earlier and foreign ones that only detect.
 
     keys/
-    |- watermark-0001.key        32 secret bytes; the number is the epoch
+    |- watermark-0001.key        64 secret bytes, or 32; the number is the epoch
     |- watermark-0002.key        64: the 32 that a family of epochs shares, and 32 of its own
     `- watermark-epochs.json     {"created": {"1": "2026-11-22T17:31:32Z", ...}, "detect_only": [2]}
 
@@ -59,7 +59,7 @@ class Epoch:
 
     @property
     def family(self) -> str:
-        """Public name of the half that keys synchronisation, which is the name of the family's first key."""
+        """Public name of the half that keys synchronisation: the same for all epochs of a family."""
         return name_watermark_key(self.watermark_key[:WATERMARK_KEY_BYTES])
 
 
@@ -75,8 +75,11 @@ def name_watermark_key(watermark_key: bytes) -> str:
 
 
 def make_watermark_key() -> bytes:
-    """Draw a new watermark key from the operating system's random source."""
-    return secrets.token_bytes(WATERMARK_KEY_BYTES)
+    """Draw a new watermark key from the operating system's random source: it begins a family.
+
+    64 bytes, so that what later epochs share with it is the synchronisation half alone.
+    """
+    return secrets.token_bytes(EPOCH_KEY_BYTES)
 
 
 def list_epochs(folder: Path) -> tuple[Epoch, ...]:
@@ -138,7 +141,9 @@ def begin_epoch(folder: Path, *, created: str, independent: bool = False) -> Epo
         present = next((epoch for epoch in list_epochs(folder) if epoch.active), None)
         watermark_key = make_watermark_key()
         if present is not None and not independent:
-            watermark_key = watermark.epoch_key(present.watermark_key, watermark_key)
+            watermark_key = watermark.epoch_key(
+                present.watermark_key, secrets.token_bytes(WATERMARK_KEY_BYTES)
+            )
         return _add_held(folder, watermark_key, created)
 
 

@@ -60,9 +60,12 @@ def test_a_new_epoch_is_of_the_family_of_the_one_before_unless_it_is_to_be_indep
     assert {epoch.family for epoch in (first, second, third)} == {first.name}
     assert len({epoch.name for epoch in (first, second, third)}) == 3
     apart = begin_epoch(tmp_path, created=TIME, independent=True)
-    assert len(apart.watermark_key) == 32
-    assert apart.family == apart.name
-    assert begin_epoch(tmp_path, created=TIME).family == apart.name
+    assert len(apart.watermark_key) == 64
+    assert apart.family != first.family
+    following = begin_epoch(tmp_path, created=TIME)
+    assert following.family == apart.family
+    # What epochs share is the synchronisation half alone.
+    assert following.watermark_key[32:] not in apart.watermark_key
     assert [epoch.active for epoch in list_epochs(tmp_path)] == [True] + [False] * 4
 
 
