@@ -38,7 +38,8 @@ def detect(
         All are tried; the strongest mark found is reported. Epochs of one key (64 bytes, the same first half)
         cost little more than one of them.
     profiles : sequence of Profile
-        Those that marks may have been embedded with; each costs a search of its own.
+        Those that marks may have been embedded with, in the order in which they are looked for: a segment in
+        which one is plainly there is not searched for the next. Each costs a search of its own.
     known : sequence of KnownPayloads
         What a registry knows, one for each key and profile of interest: where the payload cannot be decoded
         blindly, one of these may still be told.
@@ -76,6 +77,7 @@ class Detector:
         if not watermark_keys or not profiles:
             raise ValueError("expected at least one watermark key and one profile")
         self._sample_rate = sample_rate
+        self._profiles = tuple(profiles)
         self._finders: dict[tuple[Profile, bytes], Finder] = {}
         self._readers = []
         by_key = {(k.profile, k.watermark_key): k for k in known}
@@ -105,10 +107,12 @@ class Detector:
         """Let every finder read a segment that begins at sample `start`."""
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
-        segments: dict[Profile, Segment] = {}
-        for (profile, _), finder in self._finders.items():
-            if profile not in segments:
-                grid = frame_grid(profile, self._sample_rate)
-                power = frame_power(audio, grid, 0, grid.frames(samples), 0)
-                segments[profile] = Segment(power, grid, profile)
-            finder.read(segments[profile], start_s, end_s, alone=alone)
+        for profile in self._profiles:
+            grid = frame_grid(profile, self._sample_rate)
+            power = frame_power(audio, grid, 0, grid.frames(samples), 0)
+            segment = Segment(power, grid, profile)
+            finders = [finder for (of, _), finder in self._finders.items() if of is profile]
+            placed = [finder.read(segment, start_s, end_s, alone=alone) for finder in finders]
+            if any(placed):
+                # Audio is marked once: where one profile is plainly there, the next ones are not looked for.
+                break

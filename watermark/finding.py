@@ -88,10 +88,10 @@ class Finder:
         self._layout = layout
         self._tracked: tuple[float, ...] = ()
 
-    def read(self, segment: Segment, start_s: float, end_s: float, *, alone: bool) -> None:
+    def read(self, segment: Segment, start_s: float, end_s: float, *, alone: bool) -> bool:
         """Find placements in the segment: the usual scales first, the full search if those show nothing.
 
-        `alone`: the segment is the whole signal.
+        `alone`: the segment is the whole signal. Return whether the pattern is plainly there.
         """
         found, log_p = self._placed(segment, (1.0, *self._tracked), None, refined=1)
         leads = found
@@ -104,7 +104,7 @@ class Finder:
             # Cut to pieces and otherwise untouched, no single placement may stand out: so follow that, too.
             leads = [*found[:FOLLOWED], UNTOUCHED]
         if not found:
-            return
+            return False
         if log_p <= QUICK_LOG_PROBABILITY and found[0].scale != 1.0:
             self._tracked = (found[0].scale,)
         readings = [
@@ -120,6 +120,7 @@ class Finder:
         others = sorted(readings[1:], key=lambda reading: -reading.rank)[:KEPT]
         kept = sorted([readings[0], *others], key=lambda reading: -reading.rank)
         self.segments.append(SegmentReadings(start_s, end_s, tuple(kept), found[0].statistic))
+        return log_p <= QUICK_LOG_PROBABILITY
 
     def _placed(
         self, segment: Segment, scales: Sequence[float], span: tuple[int, int] | None, *, refined: int
