@@ -13,7 +13,7 @@ from types import FrameType
 import typer
 from typer import rich_utils
 
-from . import cli_bundle, cli_keys, cli_log, cli_mark, cli_service, cli_tiles, cli_tracks
+from . import cli_bundle, cli_custody, cli_keys, cli_log, cli_mark, cli_service, cli_tiles, cli_tracks
 from .console import errors, print_error
 from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, GOOD, USAGE
 
@@ -30,6 +30,7 @@ app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)
 app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
+app.add_typer(cli_custody.app, name="custody")
 app.add_typer(cli_mark.app, name="mark")
 logger = logging.getLogger(__name__)
 

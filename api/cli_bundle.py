@@ -31,7 +31,12 @@ app = typer.Typer(help="Custody bundles.", no_args_is_help=True)
 def make_command(
     track_id: Annotated[str, typer.Argument(help="The track.")],
     file: Annotated[Path, typer.Option("--output", "-o", help="New file.", dir_okay=False)],
-    opened: Annotated[bool, typer.Option("--open", help="Open the commitments: mark and prompt.")] = False,
+    opened: Annotated[
+        bool,
+        typer.Option(
+            "--open", help="Open the commitments: mark, prompt, and what is personal and not erased."
+        ),
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,7 +44,9 @@ def make_command(
     with open_installation(read_settings(home)) as installation:
         track, asset = installation.registry.get_released(track_id), name_asset(track_id)
         mark = installation.registry.get_mark_of(track_id) if opened else None
-        openings = () if mark is None else list_openings(track, mark)
+        openings = (
+            () if mark is None else (*list_openings(track, mark), *installation.vault.open_asset(asset))
+        )
         evidence = collect_evidence(installation, asset)
         content = make_bundle(installation.store, asset, openings=openings, evidence=evidence)
     write_synced(file, content)

@@ -88,24 +88,32 @@ class LedgerFault:
 
 @dataclass(frozen=True)
 class CustodyEvent:
-    """One verified entry of a track: its index, type, time (as stated) and signers."""
+    """One verified entry of a track: its index, type, time (as stated) and signers.
+
+    `disputed`: a signer's key was revoked for entries from this one, or from an earlier one, on.
+    """
 
     index: int
     leaf_hash: str
     event: str
     time: str
     key_ids: tuple[str, ...]
+    disputed: bool = False
 
 
 @dataclass(frozen=True)
 class LedgerEvidence:
-    """The verified history of a track under a signed checkpoint, or the fault that was met."""
+    """The verified history of a track under a signed checkpoint, or the fault that was met.
+
+    `status` is what the history amounts to: valid, contested, taken-down or revoked.
+    """
 
     origin: str
     size: int | None
     root: str | None
     events: tuple[CustodyEvent, ...]
     fault: LedgerFault | None
+    status: str = "valid"
 
 
 @dataclass(frozen=True)

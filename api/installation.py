@@ -12,6 +12,7 @@ from ledger.anchor import HeadIndex
 from ledger.attestation import Attestations
 from ledger.errors import FormatError, WeakKeyError
 from ledger.policy import UNWITNESSED, Policy, parse_policy
+from ledger.vault import Vault
 
 from .errors import LedgerFolderError
 from .keyring import (
@@ -44,6 +45,7 @@ class Installation:
     attestations: Attestations
     policy: Policy
     heads: HeadIndex
+    vault: Vault
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -59,6 +61,7 @@ class Installation:
         self.store.close()
         self.registry.close()
         self.attestations.close()
+        self.vault.close()
 
 
 def now() -> str:
@@ -165,8 +168,9 @@ def open_installation(settings: Settings) -> Installation:
         )
     url = settings.database_url
     heads = HeadIndex(store)
+    vault = Vault(url, settings.keys / "persons")
     return Installation(
-        settings, public, keyring, store, Registry(url), Attestations(url), policy, heads, authorities
+        settings, public, keyring, store, Registry(url), Attestations(url), policy, heads, vault, authorities
     )
 
 

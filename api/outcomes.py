@@ -16,8 +16,10 @@ from generator.errors import Cancelled, RequestError, WeightsError
 from ledger.errors import (
     BusyError,
     CorruptError,
+    CustodyError,
     DiskFullError,
     KeyFileError,
+    LedgerConflictError,
     NotFoundError,
     OutcomeUnknownError,
     ReadOnlyError,
@@ -101,6 +103,8 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     ),
     (StorageError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
     (KeyFileError, Outcome("ledger-unavailable", "The ledger folder cannot be used", 503, ENVIRONMENT)),
+    (LedgerConflictError, Outcome("ledger-conflict", "The place in the history is taken", 409, USAGE)),
+    (CustodyError, Outcome("custody-refused", "The rules of custody do not allow this", 422, USAGE)),
     (ledger.LedgerError, Outcome("record-refused", "The ledger does not take or hold this", 422, USAGE)),
     (RequestError, Outcome("request-refused", "The request cannot be carried out", 422, USAGE)),
     (WeightsError, Outcome("generator-unavailable", "The generator cannot be used", 503, ENVIRONMENT)),
@@ -130,6 +134,11 @@ def describe(error: BaseException) -> str:
 
 def list_facts(error: BaseException) -> dict[str, Any]:
     """Return what an error knows beyond its message, as members of a problem (RFC 9457, 3.2)."""
+    if isinstance(error, LedgerConflictError):
+        head = error.head and {"n": error.head.n, "leaf_hash": error.head.leaf_hash.hex()}
+        return {"asset": error.asset, "head": head}
+    if isinstance(error, CustodyError):
+        return {"code": error.code}
     names = ("code", "track_id", "mark_id", "reasons") if isinstance(error, RefusedError) else ()
     facts = {name: getattr(error, name, None) for name in names}
     return {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items() if fact}

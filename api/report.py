@@ -162,9 +162,16 @@ def _format_ledger(history: LedgerEvidence | None) -> dict[str, Any] | None:
         "size": history.size,
         "root": history.root,
         "events": [
-            {"index": item.index, "leaf_hash": item.leaf_hash, "event": item.event, "time": item.time}
+            {
+                "index": item.index,
+                "leaf_hash": item.leaf_hash,
+                "event": item.event,
+                "time": item.time,
+                "disputed": item.disputed,
+            }
             for item in history.events
         ],
+        "status": history.status,
         "fault": None
         if fault is None
         else {"index": fault.index, "code": fault.code, "message": fault.message},

@@ -2,7 +2,7 @@
 
 Order of the questions, the first that is answered decides:
 
-1. a track is named, but its history does not hold  ledger-broken, signer-not-trusted
+1. a track is named, but its history does not hold  ledger-broken, signer-not-trusted; or it was revoked
 2. no digest and no mark known                 nothing-found
 3. a mark of our key that names no track       unknown-mark
 4. registry and ledger contradict each other  ledger-broken
@@ -27,6 +27,7 @@ MARK_MISSING = "mark-missing"
 UNMARKED_ORIGINAL = "unmarked-original"
 LEDGER_BROKEN = "ledger-broken"
 SIGNER_NOT_TRUSTED = "signer-not-trusted"
+REVOKED = "revoked"
 NOTHING_FOUND = "nothing-found"
 
 GOOD = frozenset({EXACT, RE_ENCODED, RETIMED, EXCERPT})
@@ -43,6 +44,7 @@ VERDICTS = {
     UNMARKED_ORIGINAL: "This is a registered recording as it was before it was stamped: it carries no mark.",
     LEDGER_BROKEN: "The record of this track does not hold: do not rely on it.",
     SIGNER_NOT_TRUSTED: "The record of this track is signed by a key that is not trusted here.",
+    REVOKED: "This belongs to a track whose registration was revoked.",
     NOTHING_FOUND: "Nothing was found. This does not mean that a person made it.",
 }
 
@@ -60,6 +62,11 @@ REASONS = {
     "speed-changed": "the file runs faster or slower than the track",
     "pitch-changed": "the file sounds higher or lower than the track",
     "history-proven": "every entry of the track's history is signed, in order, and proven to be in the log",
+    "registration-revoked": "the track's owner, or a court, has revoked its registration",
+    "taken-down": "a notice against the track was upheld and it was not restored",
+    "contested": "a notice against the track is not decided",
+    "signature-disputed": "an entry is by a key that was later revoked for entries from there on",
+    "event-refused": "an entry breaks the rules of custody: it may not follow, or its signer may not sign it",
     "entry-changed": "an entry in the ledger is not the one that the log's signed checkpoint covers",
     "proof-failed": "a proof does not lead to the log's signed checkpoint",
     "checkpoint-failed": "the log's checkpoint is not signed by its key",
@@ -121,11 +128,24 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(UNMARKED_ORIGINAL, (*found, "history-proven", *damage))
     if content.matched is not None:
         code = EXACT if mark.found else MARK_MISSING
-        return Verdict(code, (*found, "history-proven", *damage))
+        return _weigh_history(evidence, code, (*found, "history-proven", *damage))
     if evidence.track is None:
         return Verdict(LEDGER_BROKEN, ("statement-malformed", "mark-found", *damage))
     code, changes = _judge_by_mark(content.extent.seconds, mark, evidence.track)
-    return Verdict(code, ("mark-found", *changes, "history-proven", "content-not-compared", *damage))
+    reasons = ("mark-found", *changes, "history-proven", "content-not-compared", *damage)
+    return _weigh_history(evidence, code, reasons)
+
+
+def _weigh_history(evidence: Evidence, code: str, reasons: tuple[str, ...]) -> Verdict:
+    """Add what the track's proven history says against it; a revoked registration decides."""
+    history = evidence.ledger
+    if history is None:
+        return Verdict(code, reasons)
+    if any(item.disputed for item in history.events):
+        reasons = (*reasons, "signature-disputed")
+    if history.status == REVOKED:
+        return Verdict(REVOKED, ("registration-revoked", *reasons))
+    return Verdict(code, (*reasons, *((history.status,) if history.status != "valid" else ())))
 
 
 def _describe_content(matched: str | None) -> str:

@@ -18,6 +18,7 @@ import ledger
 from ledger.commitment import check_opening
 from ledger.errors import FormatError, ProofError
 from ledger.event import parse_commitments
+from ledger.predicate import DELIVERED, GENERATED, STAMPED
 
 from .custody import Custody, check_custody
 from .evidence import (
@@ -40,6 +41,8 @@ from .release import name_asset
 from .report import Report, sign_report
 from .verdict import judge
 
+REGISTERING = frozenset({GENERATED, STAMPED, DELIVERED})
+"""Events whose digests are the track's own; a notice, say, may name a file that somebody else holds."""
 QUIET_MEAN_SQUARE = 1e-6
 """-60 dB below full scale, in the loudest second: fades, pauses and digital silence lie below."""
 
@@ -123,6 +126,7 @@ def _match_digest(custody: Custody, found: Examination) -> str | None:
     stated = {
         (subject.name, subject.sha256.hex())
         for event in custody.events
+        if event.statement.predicate_type in REGISTERING
         for subject in event.statement.subjects
     }
     for name in DIGEST_NAMES:

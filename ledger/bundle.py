@@ -23,6 +23,7 @@ a check says no to has a code, and the log index of the entry to blame, where th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ class BundleReport:
     vkey_pinned : the log's key was given by the caller; otherwise it is the bundle's own, and a forger could
         have made both: compare `vkey` with the log's published one before believing anything
     signers_pinned : the caller trusts the log's first key, or every signer; otherwise trust is the log's own
-    openings : commitments opened, by label
+    openings : commitments opened, by label; by `label@n` where several events n commit under one label
     state : what the asset's history amounts to (owner, revoked, notices, erased); None in version 1
     keys : every key of the log and the entries between which it counts; empty in version 1
     whole_as_of : the bundle shows all events of the asset among so many first entries of the log, and all
@@ -226,27 +227,30 @@ def _check_heads(form: Bundle, walk: Walk) -> int | None:
 
 
 def _check_openings(openings: Sequence[Opening], walk: Walk) -> dict[str, object]:
-    committed: dict[str, list[bytes]] = {}
-    for _, event in walk.events:
-        for label, digest in parse_commitments(event.statement).items():
-            committed.setdefault(label, []).append(digest)
+    """Return the opened values by label; by `label@n` where several events n commit under one label."""
+    committed = {
+        (label, event.place.n): digest
+        for _, event in walk.events
+        for label, digest in parse_commitments(event.statement).items()
+    }
+    shared = Counter(label for label, _ in committed)
     found: dict[str, object] = {}
     for opening in openings:
-        if opening.label in found or not _opens_any(opening, committed.get(opening.label, [])):
-            message = f"opening {opening.label!r} gives no commitment of the asset"
+        n = next((n for (label, n), digest in committed.items() if _opens(opening, label, digest)), None)
+        name = opening.label if shared[opening.label] == 1 else f"{opening.label}@{n}"
+        if n is None or name in found:
+            message = f"opening {opening.label!r} gives no commitment of the asset, or one opened before"
             raise BundleError(message, code="opening-bad")
-        found[opening.label] = opening.value
+        found[name] = opening.value
     return found
 
 
-def _opens_any(opening: Opening, commitments: Sequence[bytes]) -> bool:
-    for commitment in commitments:
-        try:
-            check_opening(opening, commitment)
-        except LedgerError:
-            continue
-        return True
-    return False
+def _opens(opening: Opening, label: str, commitment: bytes) -> bool:
+    try:
+        check_opening(opening, commitment)
+    except LedgerError:
+        return False
+    return opening.label == label
 
 
 def _check_timestamp(

@@ -101,6 +101,10 @@ class Vault:
             connection.commit()
         return commitment
 
+    def is_known(self, person: str) -> bool:
+        """Tell whether somebody has a key, or sealed values that were once under one."""
+        return self._path(person).exists() or bool(self.list_of_person(person))
+
     def list_of_person(self, person: str) -> tuple[SealedValue, ...]:
         """Return somebody's sealed values."""
         return self._list(_TABLE.c.person == person)

@@ -462,7 +462,7 @@ def test_the_openapi_document_is_complete(tmp_path: Path) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert len(operations) == 20
+    assert len(operations) == 21
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for name, operation in operations.items():
         assert operation["summary"], name

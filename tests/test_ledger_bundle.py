@@ -170,6 +170,16 @@ def test_commitments_are_opened_only_by_their_value(world: World) -> None:
         make_bundle(world.store, ASSET, openings=[PROMPT, PROMPT])
 
 
+def test_openings_of_one_label_are_told_apart_by_their_event(tmp_path: Path) -> None:
+    openings = [Opening("recipient", sha(name), name) for name in ("Jane", "John")]
+    with make_store(tmp_path) as store:
+        for opening in openings:
+            digest = ledger.commit(opening.label, opening.salt, opening.value).hex()
+            append(store, draft(ASSET, commitments={"recipient": digest}))
+        report = check_bundle(make_bundle(store, ASSET, openings=openings), vkey=VKEY)
+    assert report.openings == {"recipient@0": "Jane", "recipient@1": "John"}
+
+
 def test_trust_can_be_narrowed_to_known_signers(world: World) -> None:
     everybody = [key.public_key for key in (OTHER_KEY, PLATFORM_KEY, ACTOR_KEY)]
     for trusted in ([ACTOR_KEY.public_key], everybody):

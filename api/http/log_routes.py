@@ -4,16 +4,17 @@ import importlib.metadata
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from ledger.errors import NotFoundError
 from ledger.merkle import leaf_hash
 
 from ..errors import MissingError
 from ..keyring import format_public_keys
-from .context import UsedContext
+from .context import UsedContext, require_token
 from .problems import declare_problems
-from .schemas import ConsistencyProof, Entry, Health, InclusionProof, Keys
+from .schemas import AppendedEntry, ConsistencyProof, Entry, Health, InclusionProof, Keys
 
 router = APIRouter()
 MAX_INDEX = (1 << 63) - 1
@@ -47,6 +48,33 @@ def get_checkpoint(
     store = context.installation.store
     note = store.latest_checkpoint() if size is None else store.checkpoint(size)
     return Response(note, media_type="text/plain; charset=utf-8")
+
+
+@router.post(
+    "/v1/log/entries",
+    tags=["log"],
+    summary="Append an event",
+    status_code=201,
+    dependencies=[Depends(require_token)],
+    responses=declare_problems(401, 409, 413, 503),
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+    },
+)
+async def append_entry(request: Request, context: UsedContext) -> AppendedEntry:
+    """Append an envelope (RFC 8785 bytes) that an actor has signed for the asset's next place.
+
+    The actor's key must be in the ledger; order and rules are the writer's to judge. The same bytes again get
+    the same answer.
+    """
+    installation = context.installation
+    (receipt,) = await run_in_threadpool(
+        installation.store.append,
+        [await request.body()],
+        log_signing_key=installation.keyring.log_signing_key,
+    )
+    proof = receipt.text().decode("utf-8")
+    return AppendedEntry(index=receipt.index, leaf_hash=receipt.leaf_hash.hex(), proof=proof)
 
 
 @router.get("/v1/log/entries/{index}", tags=["log"], summary="An entry", responses=declare_problems(404, 503))

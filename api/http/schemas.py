@@ -156,6 +156,7 @@ class CustodyItem(Wire):
     event: Annotated[str, Field(examples=["https://provenote.example/stamped/v1"])]
     time: Annotated[str, Field(examples=[TIME])]
     key_ids: list[str]
+    disputed: Annotated[bool, Field(description="A signer's key was later revoked from this entry on.")]
 
 
 class Fault(Wire):
@@ -173,7 +174,16 @@ class Custody(Wire):
     size: int | None
     root: str | None
     events: list[CustodyItem]
+    status: Annotated[str, Field(description="valid, contested, taken-down or revoked", examples=["valid"])]
     fault: Fault | None
+
+
+class AppendedEntry(Wire):
+    """An appended event, with the finished proof (C2SP tlog-proof) that it is in the log."""
+
+    index: Annotated[int, Field(examples=[3])]
+    leaf_hash: Annotated[str, Field(examples=[HASH])]
+    proof: Annotated[str, Field(examples=["c2sp.org/tlog-proof@v1\nindex 3\n..."])]
 
 
 class InclusionProof(Wire):
