@@ -125,7 +125,7 @@ def judge(evidence: Evidence) -> Verdict:
     if _contradicts(evidence):
         return Verdict(LEDGER_BROKEN, ("registry-contradicts-ledger", *found))
     if content.matched is not None and content.matched not in RELEASED_DIGESTS:
-        return Verdict(UNMARKED_ORIGINAL, (*found, "history-proven", *damage))
+        return _weigh_history(evidence, UNMARKED_ORIGINAL, (*found, "history-proven", *damage))
     if content.matched is not None:
         code = EXACT if mark.found else MARK_MISSING
         return _weigh_history(evidence, code, (*found, "history-proven", *damage))

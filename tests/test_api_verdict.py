@@ -23,7 +23,9 @@ HISTORY = LedgerEvidence(
     "test.example/log", 2, "00" * 32, (CustodyEvent(1, "11" * 32, "stamped", "", ("k",)),), None
 )
 TRACK = TrackFacts("track1", "stamped", 60.0, 44_100, 2, None)
-MARK = WatermarkEvidence(True, 1e-12, "pn1", "track1", True, present=(Range(0.0, 60.0),))
+MARK = WatermarkEvidence(
+    True, 1e-12, "pn1", track_id="track1", opens_commitment=True, present=(Range(0.0, 60.0),)
+)
 NO_MARK = WatermarkEvidence(False)
 
 
@@ -45,6 +47,14 @@ def judge(
 
 def broken(code: str) -> LedgerEvidence:
     return dataclasses.replace(HISTORY, fault=LedgerFault(1, code, "..."))
+
+
+def standing(status: str) -> LedgerEvidence:
+    return dataclasses.replace(HISTORY, status=status)
+
+
+def disputed() -> LedgerEvidence:
+    return dataclasses.replace(HISTORY, events=(dataclasses.replace(HISTORY.events[0], disputed=True),))
 
 
 def changed(**changes: object) -> WatermarkEvidence:
@@ -79,6 +89,12 @@ def changed(**changes: object) -> WatermarkEvidence:
         (judge("file", changed(track_id=None)), v.LEDGER_BROKEN, "registry-contradicts-ledger"),
         (judge(track=None), v.LEDGER_BROKEN, "statement-malformed"),
         (judge(damage="the stream ends early", seconds=30.0), v.EXCERPT, "file-damaged"),
+        (judge("file", history=standing("revoked")), v.REVOKED, "registration-revoked"),
+        (judge(history=standing("revoked")), v.REVOKED, "mark-found"),
+        (judge("file", history=standing("taken-down")), v.EXACT, "taken-down"),
+        (judge(history=standing("contested")), v.RE_ENCODED, "contested"),
+        (judge("source-file", NO_MARK, standing("revoked")), v.REVOKED, "source-digest-registered"),
+        (judge("file", history=disputed()), v.EXACT, "signature-disputed"),
     ],
 )
 def test_evidence_gives_its_verdict_and_the_reason(found: v.Verdict, code: str, reason: str) -> None:
