@@ -276,7 +276,7 @@ def test_a_file_that_is_registered_is_refused_before_it_is_decoded(
 def test_an_unregistered_mark_of_our_key_is_refused_with_its_mark(
     shell: Shell, stamped: Stamped, tmp_path: Path, song: Audio
 ) -> None:
-    key = load_secret(stamped.home / "keys" / "watermark-0001.key")
+    key = load_secret(stamped.home / "keys" / "watermark-0001.key", lengths=(64,))
     marked = watermark.embed(song, sample_rate=SAMPLE_RATE, watermark_key=key, payload=bytes.fromhex(PAYLOAD))
     source = write_audio(tmp_path / "a.flac", marked, subtype="PCM_24")
     problem = shell.json("stamp", source, "--home", stamped.home, code=USAGE)
