@@ -13,7 +13,17 @@ from types import FrameType
 import typer
 from typer import rich_utils
 
-from . import cli_bundle, cli_custody, cli_keys, cli_log, cli_mark, cli_service, cli_tiles, cli_tracks
+from . import (
+    cli_answer,
+    cli_bundle,
+    cli_custody,
+    cli_keys,
+    cli_log,
+    cli_mark,
+    cli_service,
+    cli_tiles,
+    cli_tracks,
+)
 from .console import errors, print_error
 from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, GOOD, USAGE
 
@@ -28,6 +38,7 @@ cli_tracks.add_commands(app)
 cli_service.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)
+cli_answer.add_commands(cli_log.log)
 app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")

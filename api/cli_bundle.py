@@ -24,6 +24,11 @@ from .outcomes import BAD
 from .release import name_asset, write_synced
 from .settings import read_settings
 
+VkeyOption = Annotated[str | None, typer.Option(help="The log's verifier key, from a source you trust.")]
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="Witnesses and their quorum (C2SP tlog-policy)."),
+]
 app = typer.Typer(help="Custody bundles.", no_args_is_help=True)
 
 
@@ -59,11 +64,8 @@ def make_command(
 @app.command("check")
 def check_command(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="bundle.json")],
-    vkey: Annotated[str | None, typer.Option(help="The log's verifier key, from a source you trust.")] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Witnesses and their quorum (C2SP tlog-policy)."),
-    ] = None,
+    vkey: VkeyOption = None,
+    policy: PolicyOption = None,
     roots: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="PEM certificates of time-stamping authorities."),
@@ -71,11 +73,9 @@ def check_command(
     as_json: JsonOption = False,
 ) -> None:
     """Check a bundle offline: proofs, signatures, order, rules, what is hidden. Needs no ledger."""
-    content = _read(file, MAX_BUNDLE_BYTES)
+    content = read_limited(file, MAX_BUNDLE_BYTES)
     try:
-        report = ledger.check_bundle(
-            content, vkey=vkey, policy=_read_policy(policy), roots=_read_roots(roots)
-        )
+        report = ledger.check_bundle(content, vkey=vkey, policy=read_policy(policy), roots=_read_roots(roots))
     except BundleError as error:
         if as_json:
             print_json({"ok": False, "code": error.code, "entry": error.index, "message": str(error)})
@@ -164,7 +164,8 @@ def _describe(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_limited(path: Path, limit: int) -> bytes:
+    """Return a file's bytes; TooLargeError beyond a limit in bytes, LedgerFolderError if unreadable."""
     try:
         size = path.stat().st_size
         if size > limit:
@@ -174,9 +175,10 @@ def _read(path: Path, limit: int) -> bytes:
         raise LedgerFolderError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _read_policy(path: Path | None) -> Policy | None:
-    return None if path is None else parse_policy(_read(path, MAX_BUNDLE_BYTES))
+def read_policy(path: Path | None) -> Policy | None:
+    """Return the policy in a file, None where no file is named; FormatError for another text."""
+    return None if path is None else parse_policy(read_limited(path, MAX_BUNDLE_BYTES))
 
 
 def _read_roots(path: Path | None) -> list[x509.Certificate] | None:
-    return None if path is None else load_roots(_read(path, MAX_BUNDLE_BYTES))
+    return None if path is None else load_roots(read_limited(path, MAX_BUNDLE_BYTES))

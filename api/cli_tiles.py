@@ -8,6 +8,7 @@ import typer
 import ledger
 from ledger.errors import FormatError, NotFoundError, ProofError, SignatureError
 from ledger.note import parse_vkey
+from ledger.replay import Replay
 from ledger.tilefolder import export_tiles
 from ledger.tilereader import check_growth, check_tiles, open_tile_log
 
@@ -100,16 +101,21 @@ def check_command(
             help="A checkpoint kept from earlier, from which the log must have grown.",
         ),
     ] = None,
+    tree_only: Annotated[
+        bool,
+        typer.Option("--tree-only", help="Do not judge the entries as events: a log of another program."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a whole log from its tiles alone: every entry, every tile, the signed root. Needs no ledger."""
+    """Check a whole log from its tiles alone: tree, signed root, each event, each anchor. Needs no ledger."""
     origin = parse_vkey(vkey).name
+    replay = None if tree_only else Replay(origin)
     try:
         with open_source(source) as fetch:
             log = open_tile_log(fetch, origin, vkey)
             if known is not None:
                 check_growth(log, ledger.open_checkpoint(known.read_bytes(), origin, vkey))
-            check_tiles(log)
+            check_tiles(log, replay.take if replay else None)
     except (ProofError, FormatError, SignatureError, NotFoundError) as error:
         if as_json:
             print_json({"ok": False, "message": str(error)})
@@ -118,7 +124,13 @@ def check_command(
             output.print(str(error), markup=False)
         raise typer.Exit(BAD) from error
     document = {"ok": True, "origin": origin, "size": log.checkpoint.size, "root": log.checkpoint.root.hex()}
+    if replay is not None:
+        document |= {"assets": replay.assets, "anchors": replay.anchors}
     if as_json:
         print_json(document)
     else:
         output.print(f"[bold green]holds[/bold green] {log.checkpoint.size} entries of {origin}")
+        if replay is not None:
+            output.print(
+                f"  every event follows from those before it; {replay.anchors} anchored maps are right"
+            )

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from . import bundle_v1, merkle
+from .anchor import Anchor
 from .blame import blame
 from .bundle_form import Bundle, StampForm, parse_bundle, read_entry, read_format
 from .bundle_walk import Walk, walk_entries
@@ -79,8 +80,8 @@ class BundleReport:
     openings : commitments opened, by label; by `label@n` where several events n commit under one label
     state : what the asset's history amounts to (owner, revoked, notices, erased); None in version 1
     keys : every key of the log and the entries between which it counts; empty in version 1
-    whole_as_of : the bundle shows all events of the asset among so many first entries of the log, and all
-        key events; None where it cannot say so
+    anchor : the map of heads, signed by an operator, that the events were compared with; None where none is
+        shown
     cosigned : the cosigners whose lines verify; they are the caller's if `witnessed`, else only claimed
     witnessed : the caller's policy of witnesses is satisfied
     """
@@ -95,10 +96,15 @@ class BundleReport:
     openings: Mapping[str, object]
     state: AssetState | None = None
     keys: tuple[KeyRecord, ...] = ()
-    whole_as_of: int | None = None
+    anchor: Anchor | None = None
     cosigned: tuple[str, ...] = ()
     witnessed: bool = False
     timestamps: tuple[BundleTimestamp, ...] = field(default=())
+
+    @property
+    def whole_as_of(self) -> int | None:
+        """All events of the asset among so many first entries are shown, and all of keys; None: not known."""
+        return self.anchor.size if self.anchor else None
 
 
 def check_bundle(
@@ -142,7 +148,7 @@ def check_bundle(
     walk = walk_entries(form, cosigned.checkpoint)
     signers_pinned = _check_start(walk, public_keys)
     # 4
-    whole_as_of = _check_heads(form, walk)
+    anchor = _check_heads(form, walk)
     # 5
     openings = _check_openings(form.openings, walk)
     # 6
@@ -160,7 +166,7 @@ def check_bundle(
         openings=openings,
         state=walk.state,
         keys=tuple(walk.register.records.values()),
-        whole_as_of=whole_as_of,
+        anchor=anchor,
         cosigned=tuple(item.name for item in cosigned.cosignatures),
         witnessed=policy is not None,
         timestamps=timestamps,
@@ -203,7 +209,7 @@ def _check_start(walk: Walk, public_keys: Sequence[PublicKey] | None) -> bool:
     raise BundleError(message, code="untrusted-start", index=first.added_at)
 
 
-def _check_heads(form: Bundle, walk: Walk) -> int | None:
+def _check_heads(form: Bundle, walk: Walk) -> Anchor | None:
     """Compare the events shown with what the anchored map says of asset and keys."""
     if form.heads is None:
         return None
@@ -223,7 +229,7 @@ def _check_heads(form: Bundle, walk: Walk) -> int | None:
                 code="history-short",
                 index=shown[-1][0] if shown else None,
             )
-    return anchor.size
+    return anchor
 
 
 def _check_openings(openings: Sequence[Opening], walk: Walk) -> dict[str, object]:

@@ -73,8 +73,12 @@ def check_growth(log: TileLog, older: Checkpoint) -> None:
     merkle.check_consistency(older.size, newer.size, older.root, newer.root, proof)
 
 
-def check_tiles(log: TileLog) -> None:
+def check_tiles(log: TileLog, take: Callable[[bytes], None] | None = None) -> None:
     """Check a whole log: entries give their leaf hashes, tiles follow from those below, all give the root.
+
+    Parameters
+    ----------
+    take : is given every entry in order, before it is known that they give the root
 
     Raises
     ------
@@ -99,8 +103,12 @@ def check_tiles(log: TileLog) -> None:
         bundle = find_tile(ENTRIES, index, size)
         assert bundle is not None
         edge.clear()
-        leaves = [merkle.leaf_hash(entry) for entry in fetch_entries(log.fetch, bundle)]
+        entries = fetch_entries(log.fetch, bundle)
+        leaves = [merkle.leaf_hash(entry) for entry in entries]
         hashes.append(check_tile(Tile(0, index, bundle.width), leaves))
+        if take is not None:
+            for entry in entries:
+                take(entry)
     for level in range(1, MAX_LEVEL + 1):
         full = [item for item in hashes if item]
         hashes = [

@@ -69,3 +69,29 @@ def test_a_bundle_without_its_witnesses_does_not_hold_for_a_reader_who_asks_for_
     assert parse_policy(policy.read_bytes()).quorum == "most"
     assert ledger.check_bundle(file.read_bytes()).openings == {}
     assert shell("bundle", "make", "a" * 16, "-o", tmp_path / "none.json", "--home", stamped.home)[0] == USAGE
+
+
+def test_the_log_answers_what_it_knows_of_a_file_and_that_it_knows_nothing_of_another(
+    shell: Shell, stamped: Stamped, tmp_path: Path
+) -> None:
+    vkey, home, answer = read_public_keys(settings_of(stamped)).vkey, stamped.home, tmp_path / "answer.json"
+    stranger = tmp_path / "stranger.wav"
+    stranger.write_bytes(b"RIFF of somebody else")
+    assert shell("log", "ask", "--file", stranger, "-o", answer, "--home", home)[0] == USAGE  # no anchor yet
+    shell.json("log", "publish", "--home", home)
+    assert shell.json("log", "ask", "--file", stranger, "-o", answer, "--home", home)["events"] == 0
+    found = shell.json("log", "check-answer", answer, "--vkey", vkey, "--file", stranger)
+    assert (found["events"], found["as_of"], found["vkey_pinned"]) == (0, 2, True)
+    other = shell.json("log", "check-answer", answer, "--file", stamped.audio, code=BAD)
+    assert other["code"] == "subject"
+    answer = tmp_path / "of-ours.json"
+    shell.json("log", "ask", "--file", stamped.audio, "-o", answer, "--home", home)
+    text = shell("log", "check-answer", answer, "--file", stamped.audio)[1]
+    assert "events: 1" in text
+    assert "pass --vkey" in text
+    assert "pass --policy" in text
+    known = shell.json(
+        "log", "ask", "--asset", f"track:{stamped.track_id}", "-o", tmp_path / "3.json", "--home", home
+    )
+    assert (known["events"], known["last_leaf_hash"] is None) == (1, False)
+    assert shell("log", "ask", "-o", answer, "--home", home)[0] == USAGE

@@ -57,6 +57,13 @@ def test_export_and_check_on_the_command_line(shell: Shell, stamped: Stamped, tm
     shutil.copy(folder / "checkpoint", kept)
     answer = shell.json("log", "check-tiles", folder, "--vkey", public.vkey, "--known", kept)
     assert (answer["ok"], answer["size"], answer["origin"]) == (True, 2, public.origin)
+    assert (answer["assets"], answer["anchors"]) == (2, 0)
+    assert "assets" not in shell.json("log", "check-tiles", folder, "--vkey", public.vkey, "--tree-only")
+    shell.json("log", "publish", "--home", stamped.home)
+    shell.json("log", "export-tiles", tmp_path / "later", "--home", stamped.home)
+    later = ("log", "check-tiles", tmp_path / "later", "--vkey", public.vkey, "--known", kept)
+    assert shell.json(*later)["anchors"] == 1
+    assert "1 anchored maps" in shell(*later)[1]
     bundle = folder / "tile/entries/000.p/2"
     bundle.write_bytes(bundle.read_bytes().replace(b"sig", b"Sig", 1))
     answer = shell.json("log", "check-tiles", folder, "--vkey", public.vkey, code=BAD)
