@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, Table, Text, func, select
+from sqlalchemy import Column, Connection, LargeBinary, Table, Text, func, select
 from sqlmodel import Field, SQLModel
 
 from .database import open_database
+from .tables import BIG
 
 COSIGNATURE = "cosignature"
 RFC3161 = "rfc3161"
@@ -31,10 +32,10 @@ class AttestationRow(SQLModel, table=True):
 
     __tablename__ = "attestation"
 
-    size: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    size: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
     kind: str = Field(sa_column=Column(Text, primary_key=True))
     source: str = Field(sa_column=Column(Text, primary_key=True))
-    time_s: int = Field(sa_column=Column(Integer, nullable=False))
+    time_s: int = Field(sa_column=Column(BIG, nullable=False))
     content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
@@ -122,6 +123,6 @@ class Attestations:
         database = self._database
         with (
             database.translate_errors(),
-            database.begin() if write else database.engine.connect() as connection,
+            database.begin() if write else database.read() as connection,
         ):
             yield connection

@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from .errors import SchemaError
 from .event import Head
 from .merkle import Coordinate
+from .postgres import PostgresDatabase
 from .sqlite import SqliteDatabase
 
 
@@ -33,8 +34,11 @@ class Database(Protocol):
     def hold_writer(self, timeout_s: float) -> AbstractContextManager[None]:
         """Hold the exclusive right to append; BusyError when it is not ours in time."""
 
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that sees one moment of the database throughout."""
+
     def begin(self) -> AbstractContextManager[Connection]:
-        """Open a transaction for writing; the caller commits."""
+        """Open a transaction for writing that no other such can be beside; the caller commits."""
 
     def commit(self, connection: Connection) -> None:
         """Make a transaction durable; OutcomeUnknownError when it may or may not have become so."""
@@ -62,6 +66,9 @@ class Database(Protocol):
     def expected_triggers(self) -> Mapping[str, str]:
         """Return what `read_triggers` gives for a sound ledger."""
 
+    def distrust(self) -> None:
+        """After an error of storage: see to it that no connection that saw it is used again."""
+
     def close(self) -> None:
         """Close the pooled connections."""
 
@@ -71,8 +78,8 @@ def open_database(url: str, *, create: bool = False) -> Database:
 
     Parameters
     ----------
-    url : `sqlite:///relative` or `sqlite:////absolute`
-    create : make the file where there is none; otherwise a missing file is an error
+    url : `sqlite:///relative`, `sqlite:////absolute`, or `postgresql://user@host/name`
+    create : make an SQLite file where there is none; otherwise a missing file is an error
 
     Raises
     ------
@@ -85,6 +92,8 @@ def open_database(url: str, *, create: bool = False) -> Database:
         raise SchemaError(
             f"expected a database URL such as sqlite:////folder/ledger.db, got {url!r}"
         ) from error
+    if parsed.get_backend_name() == "postgresql":
+        return PostgresDatabase(parsed)
     if parsed.get_backend_name() != "sqlite":
-        raise SchemaError(f"expected sqlite:///file, got {parsed.render_as_string()!r}")
+        raise SchemaError(f"expected sqlite:///file or postgresql://, got {parsed.render_as_string()!r}")
     return SqliteDatabase(parsed, create=create)

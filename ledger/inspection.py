@@ -21,6 +21,7 @@ rows beyond the end (row-unexpected), and checkpoints that the caller kept from 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,14 +100,15 @@ def fsck(
     findings: list[Finding] = []
     database = store.database if isinstance(store, Store) else open_database(store)
     size = 0
+    stack = contextlib.ExitStack()
     try:
-        connection = read_safely(findings, None, "open", database.engine.connect)
+        connection = read_safely(findings, None, "open", lambda: stack.enter_context(database.read()))
         if connection is not None:
-            with connection:
-                size = _check(database, connection, findings, origin, vkey, public_keys, known_checkpoints)
+            size = _check(database, connection, findings, origin, vkey, public_keys, known_checkpoints)
     except (sqlalchemy.exc.DBAPIError, StorageError) as error:
         findings.append(Finding(None, "database-corrupt", f"{database.where}: {error}"))
     finally:
+        stack.close()
         if not isinstance(store, Store):
             database.close()
     ordered = sorted(findings, key=lambda item: (item.index is None, item.index))

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -122,6 +124,11 @@ class SigningKey:
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte deterministic signature of `message`."""
         return self._private.sign(message)
+
+    def derive(self, label: str) -> bytes:
+        """Return 32 secret bytes for a purpose other than signing, another for each label (HKDF-SHA256)."""
+        seed = self._private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        return HKDF(SHA256(), 32, salt=None, info=label.encode("utf-8")).derive(seed)
 
     def pem(self) -> bytes:
         """Return the unencrypted PKCS#8 PEM: the caller keeps it secret."""

@@ -67,6 +67,7 @@ def _run(url: str, direction: str, revision: str, *, create: bool) -> None:
     try:
         with database.translate_errors(), database.begin() as connection, _translate_alembic():
             getattr(command, direction)(_configure(connection), revision)
+            connection.commit()
         database.sync()
     finally:
         database.close()

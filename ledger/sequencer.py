@@ -3,7 +3,8 @@
 For each event, in this order:
 
 1. a draft is built, with its asset's next place; one whose idempotency key is known has its index already
-2. an entry whose place in its asset's history is taken by the same bytes has its index already
+2. an entry whose place in its asset's history is taken by the same bytes has its index already (not so a
+   draft's: somebody else has built the same, and there are to be two)
 3. form and signatures, by keys that the ledger knows at that place
 4. the event rules
 5. the place: this log, the asset's next event
@@ -127,7 +128,7 @@ class Sequencer:
         seen = seen or parse_event(entry)
         place = seen.place
         found = self._find(place)
-        if found is not None and found[1] == leaf:
+        if found is not None and found[1] == leaf and not isinstance(event, Draft):
             return found[0]
         # 3
         if isinstance(seen, Proposal):

@@ -113,6 +113,10 @@ class SqliteDatabase:
         """Queue for the lock that the writers of a host share."""
         return hold_writer_lock(self.path, timeout_s=timeout_s)
 
+    def read(self) -> Connection:
+        """Open a transaction that sees one moment of the database throughout."""
+        return self.engine.connect()
+
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
         """Open a transaction that holds SQLite's own write lock from the start."""
@@ -184,6 +188,10 @@ class SqliteDatabase:
     def expected_triggers(self) -> Mapping[str, str]:
         """Return name and SQL of every trigger that a sound ledger has."""
         return build_triggers()
+
+    def distrust(self) -> None:
+        """Close the pooled connections: one that saw the disk fail may remember what is not there."""
+        self.engine.dispose()
 
     def close(self) -> None:
         """Close the pooled connections."""

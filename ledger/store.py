@@ -22,15 +22,18 @@ from . import merkle
 from .canonical import check_hex
 from .chain import start_chain
 from .checkpoint import MAX_SIZE, Checkpoint, open_checkpoint, sign_checkpoint
+from .committer import Committer, LocalLog
 from .database import Database, open_database
 from .ed25519 import Verify, pick_verifier
 from .errors import CorruptError, NotFoundError, ProofError, SchemaError, WrongKeyError
 from .event import Head
+from .examiners import Examiners
 from .guard import FileGuard
 from .headmap import Mention
 from .keys import PublicKey, SigningKey
 from .migration import check_revision
 from .note import format_vkey, parse_vkey
+from .postgres import PostgresDatabase
 from .receipt import Receipt
 from .rollback import Lockstep, check_history
 from .rows import (
@@ -45,8 +48,9 @@ from .rows import (
     read_state,
 )
 from .sequencer import State
+from .sharing import SharedLog
 from .submission import Draft
-from .writer import Writer
+from .writer import Log, Writer
 
 LOCK_TIMEOUT_S = 30.0
 
@@ -84,13 +88,8 @@ class Store:
         """
         self.url = url
         self.database: Database = open_database(url)
-        self._writer = Writer(
-            self.database,
-            lock_timeout_s=lock_timeout_s,
-            verify=verify or pick_verifier(),
-            workers=workers,
-            lockstep=Lockstep(guard, adopt_guard),
-        )
+        verify = verify or pick_verifier()
+        committer = Committer(self.database, verify=verify, lockstep=Lockstep(guard, adopt_guard))
         try:
             # The lock store first: nobody can append between the two looks.
             with contextlib.ExitStack() as stack:
@@ -105,6 +104,10 @@ class Store:
         self.origin = state.origin
         self.vkey = state.vkey
         self._log_public_key = parse_vkey(state.vkey).public_key
+        log: Log = LocalLog(self.database, committer, lock_timeout_s=lock_timeout_s)
+        if isinstance(self.database, PostgresDatabase):
+            log = SharedLog(self.database, committer, state.origin, verify=verify, timeout_s=lock_timeout_s)
+        self._writer = Writer(log, self.database.where, Examiners(workers, verify) if workers else None)
 
     @classmethod
     def create(
@@ -321,7 +324,7 @@ class Store:
 
     @contextlib.contextmanager
     def _read(self) -> Iterator[Connection]:
-        with self.database.translate_errors(), self.database.engine.connect() as connection:
+        with self.database.translate_errors(), self.database.read() as connection:
             yield connection
 
     def _read_start(self, connection: Connection) -> State:

@@ -39,3 +39,12 @@ class Submission:
     log_signing_key: SigningKey
     future: Future[list[Receipt]] = field(default_factory=Future)
     examined: list[Event | Proposal | None] = field(default_factory=list)
+
+    def settle(self, outcome: list[Receipt] | BaseException) -> None:
+        """Give the caller the receipts or the error; only the first outcome counts."""
+        if self.future.done():
+            return
+        if isinstance(outcome, BaseException):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)

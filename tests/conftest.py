@@ -1,10 +1,12 @@
 """Fixtures that several files share: synthetic music, a ledger with one stamped recording, a command line."""
 
 import dataclasses
+import itertools
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from postgres_cluster import Cluster, run_cluster
 
 SAMPLE_RATE = 44_100
 Audio = NDArray[np.float32]
@@ -63,6 +66,27 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("CI"):
                 pytest.fail(f"needs the system tool {tool}, which CI must install")
             pytest.skip(f"needs the system tool {tool}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of this test run."""
+    with run_cluster() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.tool("pg_createcluster"))])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Give URLs of new databases, in SQLite and in PostgreSQL."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        if request.param == "sqlite":
+            return f"sqlite:///{tmp_path / f'ledger-{next(numbers)}.db'}"
+        running: Cluster = request.getfixturevalue("cluster")
+        return running.create(f"test_{secrets.token_hex(8)}")
+
+    return make
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ def find_path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///"))
 
 
-def make_store(folder: Path) -> Store:
-    """Return a new ledger whose entry 0 adds the actor's key."""
-    url = make_url(folder)
+def make_store(place: Path | str) -> Store:
+    """Return a new ledger, in a folder or at a URL, whose entry 0 adds the actor's key."""
+    url = place if isinstance(place, str) else make_url(place)
     ledger.upgrade(url)
     store = Store.create(url, origin=ORIGIN, log_signing_key=LOG_KEY)
     append(store, draft_key(ACTOR_KEY, ACTOR_KEY))

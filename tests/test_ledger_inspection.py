@@ -1,11 +1,11 @@
 """Tampering, as anybody with the file and an SQLite shell can do it, and what the full check says."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pysqlite3.dbapi2 as sqlite
 import pytest
+from ledger_editor import Editor, edit
 from ledger_world import (
     LOG_KEY,
     ORIGIN,
@@ -23,49 +23,45 @@ from ledger_world import (
 import ledger
 from ledger import Place, Store, merkle, sign_checkpoint
 from ledger.chain import extend_chain, start_chain
-from ledger.tables import build_triggers
 
 COUNT = 12
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(new_url: Callable[[], str]) -> Iterator[Store]:
+    with make_store(new_url()) as opened:
+        fill(opened, COUNT)
+        yield opened
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> Iterator[Store]:
     with make_store(tmp_path) as opened:
         fill(opened, COUNT)
         yield opened
 
 
-def tamper(
-    store: Store, change: Callable[[sqlite.Connection], object], *, keep_triggers: bool = True
-) -> None:
+def tamper(store: Store, change: Callable[[Editor], object], *, keep_triggers: bool = True) -> None:
     """Edit the database with the triggers out of the way, and put them back unless told otherwise."""
     store.close()
-    connection = sqlite.connect(find_path(store.url))
-    triggers = build_triggers()
-    for name in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    change(connection)
-    if keep_triggers:
-        for sql in triggers.values():
-            connection.execute(sql)
-    connection.commit()
-    connection.close()
+    with edit(store.url, keep_triggers=keep_triggers) as editor:
+        change(editor)
 
 
-def run(*statements: str) -> Callable[[sqlite.Connection], None]:
-    def change(connection: sqlite.Connection) -> None:
+def run(*statements: str) -> Callable[[Editor], None]:
+    def change(editor: Editor) -> None:
         for statement in statements:
-            connection.execute(statement)
+            editor.execute(statement)
 
     return change
 
 
-def change_byte(connection: sqlite.Connection, index: int) -> bytes:
+def change_byte(editor: Editor, index: int) -> bytes:
     """Change one byte of an entry's payload, keeping it base64, and return the new entry."""
-    (entry,) = connection.execute("SELECT entry FROM ledger_entry WHERE entry_index = ?", (index,)).fetchone()
+    (entry,) = editor.execute("SELECT entry FROM ledger_entry WHERE entry_index = ?", (index,)).fetchone()
     place = entry.index(b'"payload":"') + 60
     changed = entry[:place] + (b"B" if entry[place : place + 1] != b"B" else b"C") + entry[place + 1 :]
-    connection.execute("UPDATE ledger_entry SET entry = ? WHERE entry_index = ?", (changed, index))
+    editor.execute("UPDATE ledger_entry SET entry = ? WHERE entry_index = ?", (changed, index))
     return changed
 
 
@@ -81,7 +77,7 @@ def test_a_sound_ledger_has_no_findings(store: Store) -> None:
 
 @pytest.mark.parametrize("index", range(COUNT + 1))
 def test_a_changed_byte_names_its_entry(store: Store, index: int) -> None:
-    tamper(store, lambda connection: change_byte(connection, index))
+    tamper(store, lambda editor: change_byte(editor, index))
     report = check(store)
     assert report.first_broken == index
     assert report.findings[0].code == "entry-altered"
@@ -89,9 +85,9 @@ def test_a_changed_byte_names_its_entry(store: Store, index: int) -> None:
 
 
 def test_a_leaf_hash_changed_with_its_entry_breaks_chain_tree_and_signature(store: Store) -> None:
-    def change(connection: sqlite.Connection) -> None:
-        leaf = merkle.leaf_hash(change_byte(connection, 5))
-        connection.execute("UPDATE ledger_entry SET leaf_hash = ? WHERE entry_index = 5", (leaf,))
+    def change(editor: Editor) -> None:
+        leaf = merkle.leaf_hash(change_byte(editor, 5))
+        editor.execute("UPDATE ledger_entry SET leaf_hash = ? WHERE entry_index = 5", (leaf,))
 
     tamper(store, change)
     report = check(store)
@@ -100,30 +96,30 @@ def test_a_leaf_hash_changed_with_its_entry_breaks_chain_tree_and_signature(stor
     assert [item.index for item in report.findings if item.code == "node-altered"] == [5]
 
 
-def rebuild(connection: sqlite.Connection) -> None:
+def rebuild(editor: Editor) -> None:
     """Compute leaf hashes, chain, nodes and state anew, as a forger without the keys would."""
     link, frontier = start_chain(ORIGIN), []
-    connection.execute("DELETE FROM ledger_node")
-    rows = connection.execute("SELECT entry_index, entry FROM ledger_entry ORDER BY 1").fetchall()
+    editor.execute("DELETE FROM ledger_node")
+    rows = editor.execute("SELECT entry_index, entry FROM ledger_entry ORDER BY 1").fetchall()
     for index, entry in rows:
         leaf = merkle.leaf_hash(entry)
         link = extend_chain(link, leaf)
         frontier, completed = merkle.complete_nodes(index, frontier, leaf)
-        connection.execute(
+        editor.execute(
             "UPDATE ledger_entry SET leaf_hash = ?, chain_hash = ? WHERE entry_index = ?", (leaf, link, index)
         )
         for level, node in enumerate(completed[1:], start=1):
-            connection.execute("INSERT INTO ledger_node VALUES (?, ?, ?)", (level, index >> level, node))
-    connection.execute(
+            editor.execute("INSERT INTO ledger_node VALUES (?, ?, ?)", (level, index >> level, node))
+    editor.execute(
         "UPDATE ledger_state SET size = ?, root = ?, chain_hash = ?",
         (len(rows), merkle.fold_hashes(frontier), link),
     )
 
 
 def test_a_forger_who_recomputes_every_hash_is_stopped_by_signatures_and_checkpoints(store: Store) -> None:
-    def change(connection: sqlite.Connection) -> None:
-        change_byte(connection, 5)
-        rebuild(connection)
+    def change(editor: Editor) -> None:
+        change_byte(editor, 5)
+        rebuild(editor)
 
     tamper(store, change)
     report = check(store)
@@ -141,14 +137,12 @@ def test_a_deleted_entry_is_named(store: Store, index: int, expected: int) -> No
 
 
 def test_an_entry_cut_out_with_the_rest_moved_up_is_named(store: Store) -> None:
-    def change(connection: sqlite.Connection) -> None:
-        connection.execute("DELETE FROM ledger_entry WHERE entry_index = 4")
+    def change(editor: Editor) -> None:
+        editor.execute("DELETE FROM ledger_entry WHERE entry_index = 4")
         for index in range(5, COUNT + 1):
-            connection.execute(
-                f"UPDATE ledger_entry SET entry_index = {index - 1} WHERE entry_index = {index}"
-            )
-        connection.execute("DELETE FROM ledger_checkpoint WHERE size > 12")
-        rebuild(connection)
+            editor.execute(f"UPDATE ledger_entry SET entry_index = {index - 1} WHERE entry_index = {index}")
+        editor.execute("DELETE FROM ledger_checkpoint WHERE size > 12")
+        rebuild(editor)
 
     tamper(store, change)
     report = check(store)
@@ -178,12 +172,12 @@ def test_an_inserted_entry_is_named(store: Store) -> None:
         [OTHER_KEY],
     )
 
-    def change(connection: sqlite.Connection) -> None:
-        connection.execute(
+    def change(editor: Editor) -> None:
+        editor.execute(
             "INSERT INTO ledger_entry VALUES (?, ?, ?, ?, 'track:x', 0)",
             (COUNT + 1, entry, merkle.leaf_hash(entry), bytes(32)),
         )
-        rebuild(connection)
+        rebuild(editor)
 
     tamper(store, change)
     report = check(store)
@@ -247,8 +241,8 @@ def test_a_checkpoint_of_another_size_root_or_log_is_named(store: Store) -> None
         ]
     ):
 
-        def change(connection: sqlite.Connection, note: bytes = note) -> None:
-            connection.execute("UPDATE ledger_checkpoint SET note = ? WHERE size = 7", (note,))
+        def change(editor: Editor, note: bytes = note) -> None:
+            editor.execute("UPDATE ledger_checkpoint SET note = ? WHERE size = 7", (note,))
 
         tamper(store, change)
         report = check(store)
@@ -256,21 +250,22 @@ def test_a_checkpoint_of_another_size_root_or_log_is_named(store: Store) -> None
 
 
 def test_a_removed_trigger_is_named_and_so_is_what_was_edited(store: Store) -> None:
-    def change(connection: sqlite.Connection) -> None:
-        change_byte(connection, 9)
+    def change(editor: Editor) -> None:
+        change_byte(editor, 9)
 
     tamper(store, change, keep_triggers=False)
     report = check(store)
     assert report.first_broken == 9
-    assert sum(item.code == "trigger-altered" for item in report.findings) == len(build_triggers())
+    assert sum(item.code == "trigger-altered" for item in report.findings) == len(
+        store.database.expected_triggers()
+    )
 
 
 def test_a_history_rewritten_with_the_log_s_real_key_is_shown_by_a_kept_checkpoint(
-    store: Store, tmp_path: Path
+    store: Store, new_url: Callable[[], str]
 ) -> None:
     kept = store.checkpoint(9)
-    (tmp_path / "second").mkdir()
-    with make_store(tmp_path / "second") as other:
+    with make_store(new_url()) as other:
         fill(other, 3)
         append(other, draft("track:0", changed=True))
         fill(other, COUNT, assets=2)
@@ -280,10 +275,11 @@ def test_a_history_rewritten_with_the_log_s_real_key_is_shown_by_a_kept_checkpoi
     assert ledger.fsck(store, vkey=VKEY, known_checkpoints=[kept]).ok
 
 
-def test_a_rollback_to_an_older_state_is_shown_by_a_kept_checkpoint(store: Store, tmp_path: Path) -> None:
+def test_a_rollback_to_an_older_state_is_shown_by_a_kept_checkpoint(
+    store: Store, new_url: Callable[[], str]
+) -> None:
     kept = store.latest_checkpoint()
-    (tmp_path / "second").mkdir()
-    with make_store(tmp_path / "second") as older:  # deterministic: the same ledger, shorter
+    with make_store(new_url()) as older:  # deterministic: the same ledger, shorter
         fill(older, 5)
         assert older.latest_checkpoint() == store.checkpoint(6)
         assert codes(ledger.fsck(older, vkey=VKEY, known_checkpoints=[kept])) == {(None, "history-rewritten")}
@@ -301,7 +297,8 @@ def find_pages(path: Path, needle: bytes) -> list[int]:
     return [start for start in range(0, len(data), 4096) if needle in data[start : start + 4096]]
 
 
-def test_a_damaged_page_is_reported_with_the_entries_that_it_held(store: Store) -> None:
+def test_a_damaged_page_is_reported_with_the_entries_that_it_held(file_store: Store) -> None:
+    store = file_store
     fill(store, 30)
     entry = store.entry(20)
     store.close()
@@ -319,7 +316,8 @@ def test_a_damaged_page_is_reported_with_the_entries_that_it_held(store: Store) 
 
 
 @pytest.mark.parametrize("offset", [0, 4096, 5 * 4096])
-def test_damage_anywhere_is_a_finding_and_never_an_exception(store: Store, offset: int) -> None:
+def test_damage_anywhere_is_a_finding_and_never_an_exception(file_store: Store, offset: int) -> None:
+    store = file_store
     store.close()
     data = bytearray(find_path(store.url).read_bytes())
     data[offset : offset + 4096] = bytes(4096)
@@ -329,7 +327,8 @@ def test_damage_anywhere_is_a_finding_and_never_an_exception(store: Store, offse
     assert "database-corrupt" in {item.code for item in report.findings}
 
 
-def test_a_truncated_file_is_a_finding(store: Store) -> None:
+def test_a_truncated_file_is_a_finding(file_store: Store) -> None:
+    store = file_store
     store.close()
     data = find_path(store.url).read_bytes()
     find_path(store.url).write_bytes(data[: len(data) // 2])

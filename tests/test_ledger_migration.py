@@ -161,7 +161,7 @@ def test_the_alembic_folder_hides_no_library() -> None:
     [
         "sqlite://",
         "sqlite:///:memory:",
-        "postgresql://localhost/ledger",
+        "mysql://localhost/ledger",
         "not a url",
     ],
 )

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
+import sqlalchemy.dialects.sqlite
 from ledger_world import ACTOR_KEY, ORIGIN, OTHER_KEY, VKEY, append, draft, fill, make_store, sha
 from sqlmodel import SQLModel
 from witness_server import WitnessState
@@ -237,4 +238,7 @@ def test_the_migrated_table_is_the_one_of_the_program(store: Store) -> None:
     connection.close()
     columns = SQLModel.metadata.tables["attestation"].columns
     keys = {"size": 1, "kind": 2, "source": 3}
-    assert found == [(c.name, str(c.type), not c.nullable, keys.get(c.name, 0)) for c in columns]
+    assert found == [
+        (c.name, c.type.compile(sqlalchemy.dialects.sqlite.dialect()), not c.nullable, keys.get(c.name, 0))
+        for c in columns
+    ]

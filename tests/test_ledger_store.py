@@ -1,11 +1,12 @@
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
 import sqlalchemy
+from ledger_editor import edit
 from ledger_world import (
     ACTOR_KEY,
     LOG_KEY,
@@ -46,7 +47,13 @@ from ledger.errors import (
 
 
 @pytest.fixture
-def store(tmp_path: Path):
+def store(new_url: Callable[[], str]) -> Iterator[Store]:
+    with make_store(new_url()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> Iterator[Store]:
     with make_store(tmp_path) as opened:
         yield opened
 
@@ -308,7 +315,10 @@ def count_statements(store: Store) -> int:
 
 
 @pytest.mark.parametrize("when", ["before_cursor_execute", "after_cursor_execute"])
-def test_an_error_at_any_statement_records_nothing_and_the_next_append_works(store: Store, when: str) -> None:
+def test_an_error_at_any_statement_records_nothing_and_the_next_append_works(
+    file_store: Store, when: str
+) -> None:
+    store = file_store
     fill(store, 4)
     statements = count_statements(store)
     assert statements > 10
@@ -335,8 +345,9 @@ def test_an_error_at_any_statement_records_nothing_and_the_next_append_works(sto
 
 @pytest.mark.parametrize("persisted", [False, True])
 def test_a_failed_commit_has_an_unknown_outcome_that_the_same_entry_again_settles(
-    store: Store, persisted: bool
+    file_store: Store, persisted: bool
 ) -> None:
+    store = file_store
     (first,) = append(store, draft("track:1"))
     entry = sign_event(Place(ORIGIN, "track:1", 1, first.leaf_hash))
     dialect = store.database.engine.dialect
@@ -361,7 +372,8 @@ def test_a_failed_commit_has_an_unknown_outcome_that_the_same_entry_again_settle
     assert check(store).ok
 
 
-def test_a_full_disk_is_said_so_and_nothing_is_recorded(store: Store) -> None:
+def test_a_full_disk_is_said_so_and_nothing_is_recorded(file_store: Store) -> None:
+    store = file_store
     fill(store, 3)
     before = store.state()
 
@@ -383,28 +395,25 @@ def test_a_full_disk_is_said_so_and_nothing_is_recorded(store: Store) -> None:
 def test_an_edge_that_contradicts_itself_is_not_built_upon(store: Store) -> None:
     fill(store, 4)
     store.close()
-    with sqlite.connect(find_path(store.url)) as connection:
-        connection.execute("DROP TRIGGER ledger_state_grows")
-        connection.execute("UPDATE ledger_state SET root = zeroblob(32)")
-    connection.close()
+    with edit(store.url) as editor:
+        editor.execute("UPDATE ledger_state SET root = zeroblob(32)")
     with pytest.raises(CorruptError, match="run fsck"):
         fill(store, 1)
 
 
 def test_a_weak_key_slipped_into_the_key_list_is_corruption(store: Store) -> None:
     store.close()
-    connection = sqlite.connect(find_path(store.url))
-    for key_id, raw in ((OTHER_KEY.key_id, bytes(32)), ("intruder", OTHER_KEY.public_key.raw)):
-        connection.execute("INSERT INTO ledger_key VALUES (?, ?, 0)", (key_id, raw))
-    connection.commit()
-    connection.close()
+    with edit(store.url) as editor:
+        for key_id, raw in ((OTHER_KEY.key_id, bytes(32)), ("intruder", OTHER_KEY.public_key.raw)):
+            editor.execute("INSERT INTO ledger_key VALUES (?, ?, 0)", (key_id, raw))
     entry = sign_event(Place(ORIGIN, "track:1", 0, b""), signing_keys=(OTHER_KEY,))
     for signed in (entry, entry.replace(OTHER_KEY.key_id.encode(), b"intruder")):
         with pytest.raises(CorruptError, match="key list"):
             append(store, signed)
 
 
-def test_the_tables_refuse_to_be_rewritten(store: Store) -> None:
+def test_the_tables_refuse_to_be_rewritten(file_store: Store) -> None:
+    store = file_store
     fill(store, 3)
     statements = [
         "INSERT OR REPLACE INTO ledger_entry VALUES (1, x'00', x'00', x'00', 'a', 0)",

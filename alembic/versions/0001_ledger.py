@@ -8,6 +8,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 # Written out, not imported from the program: a migration must do the same in ten years.
 APPEND_ONLY = {
     "ledger_entry": (
@@ -26,37 +27,37 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("origin", sa.Text, nullable=False),
         sa.Column("vkey", sa.Text, nullable=False),
-        sa.Column("size", sa.Integer, nullable=False),
+        sa.Column("size", BIG, nullable=False),
         sa.Column("root", sa.LargeBinary, nullable=False),
         sa.Column("chain_hash", sa.LargeBinary, nullable=False),
         sa.CheckConstraint("id = 1", name="ledger_state_single"),
     )
     op.create_table(
         "ledger_entry",
-        sa.Column("entry_index", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("entry_index", BIG, primary_key=True, autoincrement=False),
         sa.Column("entry", sa.LargeBinary, nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
         sa.Column("chain_hash", sa.LargeBinary, nullable=False),
         sa.Column("asset", sa.Text, nullable=False),
-        sa.Column("n", sa.Integer, nullable=False),
+        sa.Column("n", BIG, nullable=False),
         sa.UniqueConstraint("leaf_hash", name="ledger_entry_leaf_hash"),
         sa.UniqueConstraint("asset", "n", name="ledger_entry_asset_n"),
     )
     op.create_table(
         "ledger_node",
         sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("position", BIG, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "ledger_checkpoint",
-        sa.Column("size", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("size", BIG, primary_key=True, autoincrement=False),
         sa.Column("note", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "ledger_subject",
-        sa.Column("entry_index", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("entry_index", BIG, primary_key=True, autoincrement=False),
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("sha256", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
@@ -66,8 +67,13 @@ def upgrade() -> None:
         "ledger_key",
         sa.Column("key_id", sa.Text, primary_key=True),
         sa.Column("public_key", sa.LargeBinary, nullable=False),
-        sa.Column("entry_index", sa.Integer, nullable=False),
+        sa.Column("entry_index", BIG, nullable=False),
     )
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL gets its triggers with 0004
+        create_triggers()
+
+
+def create_triggers() -> None:
     for table, same in APPEND_ONLY.items():
         for action in ("update", "delete"):
             op.execute(

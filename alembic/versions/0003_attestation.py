@@ -8,14 +8,16 @@ down_revision = "0002_registry"
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
         "attestation",
-        sa.Column("size", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("size", BIG, primary_key=True, autoincrement=False),
         sa.Column("kind", sa.Text, primary_key=True),
         sa.Column("source", sa.Text, primary_key=True),
-        sa.Column("time_s", sa.Integer, nullable=False),
+        sa.Column("time_s", BIG, nullable=False),
         sa.Column("content", sa.LargeBinary, nullable=False),
     )
 

@@ -1,4 +1,8 @@
-"""No index of leaf hashes (a place is unique already), idempotency keys, and the ledger's lock stores."""
+"""No index of leaf hashes (a place is unique), idempotency keys, the ledger's lock stores; PostgreSQL.
+
+PostgreSQL begins with this revision: it gets its triggers here, and the tables of `ledger.sharing`, through
+which the workers of many processes reach the one that appends.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +15,15 @@ depends_on = None
 BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 WITHOUT_LEAF = "entry_index = NEW.entry_index OR (asset = NEW.asset AND n = NEW.n)"
 WITH_LEAF = "entry_index = NEW.entry_index OR leaf_hash = NEW.leaf_hash OR (asset = NEW.asset AND n = NEW.n)"
+POSTGRES_TABLES = (
+    "ledger_entry",
+    "ledger_node",
+    "ledger_checkpoint",
+    "ledger_subject",
+    "ledger_key",
+    "ledger_request",
+    "ledger_guard",
+)
 NEW_TABLES = {
     "ledger_request": "idempotency_key = NEW.idempotency_key",
     "ledger_guard": "guard_id = NEW.guard_id",
@@ -28,6 +41,10 @@ def upgrade() -> None:
         sa.Column("guard_id", sa.Text, primary_key=True),
         sa.Column("size", BIG, nullable=False),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        op.drop_constraint("ledger_entry_leaf_hash", "ledger_entry")
+        prepare_postgres()
+        return
     copy_entries()
     create_triggers("ledger_entry", WITHOUT_LEAF)
     for table, same in NEW_TABLES.items():
@@ -37,8 +54,42 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in NEW_TABLES:
         op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION ledger_append_only, ledger_state_grows CASCADE")
+        op.execute("DROP TABLE ledger_pending, ledger_outcome")
+        op.create_unique_constraint("ledger_entry_leaf_hash", "ledger_entry", ["leaf_hash"])
+        return
     copy_entries(sa.UniqueConstraint("leaf_hash", name="ledger_entry_leaf_hash"))
     create_triggers("ledger_entry", WITH_LEAF)
+
+
+def prepare_postgres() -> None:
+    """Keep tables append-only, and make those in which submissions wait and their outcomes are fetched."""
+    op.execute(
+        "CREATE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END$$"
+    )
+    op.execute(
+        "CREATE FUNCTION ledger_state_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN IF TG_OP <> 'UPDATE' THEN RAISE EXCEPTION 'ledger_state cannot be deleted'; END IF; "
+        "IF NEW.id <> OLD.id OR NEW.origin <> OLD.origin OR NEW.vkey <> OLD.vkey OR NEW.size <= OLD.size "
+        "THEN RAISE EXCEPTION 'ledger_state only grows'; END IF; RETURN NEW; END$$"
+    )
+    for table in (*POSTGRES_TABLES, "ledger_state"):
+        function = "ledger_state_grows" if table == "ledger_state" else "ledger_append_only"
+        for name, events, unit in (("rows", "UPDATE OR DELETE", "ROW"), ("table", "TRUNCATE", "STATEMENT")):
+            op.execute(
+                f"CREATE TRIGGER {table}_{name} BEFORE {events} ON {table} FOR EACH {unit} "
+                f"EXECUTE FUNCTION {function}()"
+            )
+    op.execute(
+        "CREATE TABLE ledger_pending (pending_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+        " body bytea NOT NULL, tag bytea NOT NULL)"
+    )
+    op.execute(
+        "CREATE TABLE ledger_outcome (pending_id bigint PRIMARY KEY, body bytea NOT NULL,"
+        " made timestamptz NOT NULL DEFAULT now())"
+    )
 
 
 def copy_entries(*constraints: sa.Constraint) -> None:
