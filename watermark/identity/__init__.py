@@ -1,1 +1,1 @@
-"""Fingerprints: which recording is this, which part of it, and what was changed. Pure, as all of watermark."""
+"""Fingerprints: which recording is this, which part of it, and what was changed. Pure."""

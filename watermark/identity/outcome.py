@@ -65,8 +65,8 @@ class Fingerprint:
 class Placement:
     """Where a clip lies in a track: `track_s = track_start_s + time_scale * query_s`.
 
-    `time_scale` 1.05 means that the clip runs 5 % faster than the track. `pitch_semitones` +0.84 when that was plain
-    resampling, 0.0 when only the tempo changed.
+    `time_scale` 1.05 means that the clip runs 5 % faster than the track. `pitch_semitones` +0.84 when that
+    was plain resampling, 0.0 when only the tempo changed.
     """
 
     track_start_s: float
@@ -79,8 +79,8 @@ class Match:
     """One stretch of the query that is a stretch of a track.
 
     `track` is the number under which the index knows it. `bit_error_rate` is that of the sketch over the
-    stretch; `false_alarm_probability` bounds the chance that unindexed audio matches as well, over everything that
-    was tried.
+    stretch; `false_alarm_probability` bounds the chance that unindexed audio matches as well, over everything
+    that was tried.
     """
 
     track: int
@@ -137,9 +137,9 @@ class IntactRange:
 class Comparison:
     """A query held against one track's sketch: what is intact, what was changed.
 
-    `assessable` is False where the recording is too damaged to say: then `changes` says nothing and its emptiness is
-    never "intact"; `reason` says why in plain words. `unassessable` are ranges of the query (start, end) that nothing
-    can be said about, silence among them.
+    `assessable` is False where the recording is too damaged to say: then `changes` says nothing and its
+    emptiness is never "intact"; `reason` says why in plain words. `unassessable` are ranges of the query
+    (start, end) that nothing can be said about, silence among them.
     """
 
     assessable: bool
