@@ -62,6 +62,7 @@ class Stretch:
     clips: int
     clip_s: float
     keys: int
+    profiles: tuple[str, ...]
     seed: int
     code: str
 
@@ -78,6 +79,7 @@ class Stretch:
             "clips": self.clips,
             "clip_s": self.clip_s,
             "keys": self.keys,
+            "profiles": list(self.profiles),
             "seed": self.seed,
         }
 
@@ -114,7 +116,8 @@ def query(stretch: Stretch, clip: Audio, sample_rate: int, digest: bytes) -> Row
         )
         return {"p": matched.false_alarm_probability, "detected": matched.present, "payload": None}
     keys = [derive(digest, f"wrong key {number}", 32) for number in range(stretch.keys)]
-    found = watermark.detect(clip, sample_rate=sample_rate, watermark_keys=keys)
+    profiles = [profile for profile in watermark.PROFILES if profile.name in stretch.profiles]
+    found = watermark.detect(clip, sample_rate=sample_rate, watermark_keys=keys, profiles=profiles)
     payload = found.payload.hex() if found.payload is not None else None
     return {"p": found.false_alarm_probability, "detected": found.detected, "payload": payload}
 
@@ -158,6 +161,7 @@ def plan_stretches(options: argparse.Namespace) -> list[Stretch]:
         "cache": options.cache,
         "clip_s": options.clip,
         "keys": options.keys,
+        "profiles": (options.profile,) if options.profile else tuple(p.name for p in watermark.PROFILES),
         "seed": options.seed,
         "code": digest_code(),
     }
@@ -187,6 +191,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--wrong-keys", type=int, help="queries of marked music (default: 1000; short: 40)")
     parser.add_argument("--wrong-payloads", type=int, help="known-mark tests (default: 1000; short: 40)")
     parser.add_argument("--keys", type=int, default=1, help="watermark keys in each search")
+    parser.add_argument(
+        "--profile",
+        choices=[profile.name for profile in watermark.PROFILES],
+        help="look for marks of this profile alone (default: of all)",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     options = parser.parse_args()
     for name, full, short in (("hours", 20.0, 0.2), ("wrong_keys", 1000, 40), ("wrong_payloads", 1000, 40)):
