@@ -23,7 +23,8 @@ class FingerprintProfile:
     lowest_hz: float
     bands_per_octave: int
     bands: int
-    # Landmarks: half widths of the mean that levels are whitened by and of the neighbourhood a peak must rule.
+    # Landmarks: half widths of the mean that levels are whitened by, and of the neighbourhood that a peak
+    # must rule.
     whitening_frames: int
     whitening_bands: int
     peak_frames: int
