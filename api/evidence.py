@@ -3,6 +3,7 @@
 | axis | question | rests on |
 | --- | --- | --- |
 | content | are these bytes, or these samples, registered? | SHA-256 of the file and of its decoded samples |
+| identity | by its sound: which recording, which part, what was changed? | the catalogue of fingerprints |
 | watermark | does the sound carry a mark of ours, where, how was it changed? | the watermark key |
 | ledger | is the track's history in the log, unbroken and proven? | the log's public key |
 | signer | who signed the statements, and is the key trusted here? | public-keys.json |
@@ -78,6 +79,74 @@ class WatermarkEvidence:
 
 
 @dataclass(frozen=True)
+class Likeness:
+    """A stretch of the file that sounds like a stretch of a recording in the catalogue.
+
+    `track_id` is None, and `name` what it was added under, for a recording that was never stamped here.
+    """
+
+    track_id: str | None
+    name: str
+    file: Range
+    recording: Range
+    speed: float
+    pitch_semitones: float
+    false_alarm_probability: float
+
+
+@dataclass(frozen=True)
+class ChangedRange:
+    """A range of the file that is not the track's; `kind` and `band` as in `watermark.identity.Change`."""
+
+    kind: str
+    file: Range
+    track: Range
+    band: str
+
+
+@dataclass(frozen=True)
+class ContentComparison:
+    """The sound held against one track's fingerprint.
+
+    `track_id`: against which. `assessable` False, with the reason in plain words, where nothing can be said.
+    `intact` are the ranges of the file that are the track's; `changed` what was found between them.
+    """
+
+    track_id: str
+    assessable: bool
+    reason: str
+    intact: tuple[Range, ...]
+    changed: tuple[ChangedRange, ...]
+
+    @property
+    def foreign(self) -> bool:
+        """Whether nothing of the file is the track's, as far as can be said."""
+        return self.assessable and not self.intact
+
+
+@dataclass(frozen=True)
+class IdentityEvidence:
+    """What the sound itself is like: matches in the catalogue, best first, and the comparison with the track
+    that the evidence names, if it has a fingerprint.
+
+    `searched` False: the file is too short or too quiet for a fingerprint.
+    """
+
+    searched: bool
+    matches: tuple[Likeness, ...] = ()
+    comparison: ContentComparison | None = None
+
+    def names_other(self, track_id: str) -> Likeness | None:
+        """Return the best match that is a registered track other than this one."""
+        return next((item for item in self.matches if item.track_id not in (None, track_id)), None)
+
+    @property
+    def track_id(self) -> str | None:
+        """The registered track that the sound is like best, if any."""
+        return next((item.track_id for item in self.matches if item.track_id is not None), None)
+
+
+@dataclass(frozen=True)
 class LedgerFault:
     """The first thing that does not hold: the entry to blame if any, a stable code, a plain message."""
 
@@ -136,3 +205,4 @@ class Evidence:
     watermark: WatermarkEvidence
     ledger: LedgerEvidence | None
     track: TrackFacts | None
+    identity: IdentityEvidence = IdentityEvidence(False)

@@ -3,8 +3,8 @@
     {"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": "file", ...}, {"name": "pcm", ...}],
      "predicateType": "https://provenote.example/verification-report/v1",
      "predicate": {"verdict": "excerpt", "good": true, "text": "...", "reasons": [{"code": ..., "text": ...}],
-                   "content": {...}, "watermark": {...}, "ledger": {...}, "signer": {...}, "time": {...},
-                   "track": {...}, "limits": [...],
+                   "content": {...}, "identity": {...}, "watermark": {...}, "ledger": {...},
+                   "signer": {...}, "time": {...}, "track": {...}, "limits": [...],
                    "examined": {"time": ..., "detector": ..., "program": ...}}}
 
 No floats: durations are whole milliseconds, speed is in millionths, pitch in cents. The false-alarm
@@ -24,7 +24,15 @@ import watermark
 from ledger.predicate import PREDICATE_BASE
 
 from .errors import RefusedError
-from .evidence import ContentEvidence, Evidence, LedgerEvidence, Range, WatermarkEvidence
+from .evidence import (
+    ContentComparison,
+    ContentEvidence,
+    Evidence,
+    IdentityEvidence,
+    LedgerEvidence,
+    Range,
+    WatermarkEvidence,
+)
 from .verdict import REASONS, Verdict
 
 REPORT_TYPE = PREDICATE_BASE + "verification-report/v1"
@@ -96,6 +104,7 @@ def build_predicate(evidence: Evidence, verdict: Verdict, *, time: str) -> dict[
             "digital_source_type": track.digital_source_type,
         },
         "content": _format_content(evidence.content),
+        "identity": _format_identity(evidence.identity),
         "watermark": _format_watermark(evidence.watermark),
         "ledger": _format_ledger(evidence.ledger),
         "signer": _format_signer(evidence.ledger),
@@ -121,6 +130,43 @@ def _format_content(content: ContentEvidence) -> dict[str, Any]:
         "channels": extent.channels,
         "milliseconds": round(1000 * extent.seconds),
         "damage": extent.damage,
+    }
+
+
+def _format_identity(identity: IdentityEvidence) -> dict[str, Any]:
+    return {
+        "searched": identity.searched,
+        "matches": [
+            {
+                "track_id": item.track_id,
+                "name": None if item.track_id is not None else item.name,
+                "file": _format_range(item.file),
+                "recording": _format_range(item.recording),
+                "speed_ppm": round(1e6 * item.speed),
+                "pitch_cents": round(100 * item.pitch_semitones),
+                "false_alarm_at_most": round_up_probability(item.false_alarm_probability),
+            }
+            for item in identity.matches
+        ],
+        "comparison": None if identity.comparison is None else _format_comparison(identity.comparison),
+    }
+
+
+def _format_comparison(comparison: ContentComparison) -> dict[str, Any]:
+    return {
+        "track_id": comparison.track_id,
+        "assessable": comparison.assessable,
+        "reason": comparison.reason,
+        "intact": [_format_range(item) for item in comparison.intact],
+        "changed": [
+            {
+                "kind": item.kind,
+                "file": _format_range(item.file),
+                "track": _format_range(item.track),
+                "band": item.band,
+            }
+            for item in comparison.changed
+        ],
     }
 
 

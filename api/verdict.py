@@ -3,19 +3,30 @@
 Order of the questions, the first that is answered decides:
 
 1. a track is named, but its history does not hold  ledger-broken, signer-not-trusted; or it was revoked
-2. no digest and no mark known                 nothing-found
-3. a mark of our key that names no track       unknown-mark
+2. no digest and no mark known: by the sound it is  a track: mark-removed; a recording that is only
+                                               catalogued: known-recording; neither: nothing-found
+3. a mark of our key that names no track       unknown-mark; on the sound of a track: mark-conflict
 4. registry and ledger contradict each other  ledger-broken
 5. the recording as it was before stamping     unmarked-original
 6. registered bytes or samples, no mark        mark-missing
 7. registered bytes or samples, with mark      exact
-8. by the mark alone: parts without it, or more sound than the track has: altered; shorter: excerpt;
-   other speed or pitch: retimed; otherwise re-encoded
+8. a mark, and the sound is not its track's    mark-transplanted; where its track has no fingerprint, but the
+                                               sound is another track's: mark-conflict
+9. a mark, and a part of the sound is not its track's                           altered
+10. by the mark: more sound than the track has, or parts without mark whose sound was not compared: altered;
+    shorter: excerpt; other speed or pitch: retimed; otherwise re-encoded
 """
 
 from dataclasses import dataclass
 
-from .evidence import RELEASED_DIGESTS, Evidence, TrackFacts, WatermarkEvidence
+from .evidence import (
+    RELEASED_DIGESTS,
+    ContentComparison,
+    Evidence,
+    IdentityEvidence,
+    TrackFacts,
+    WatermarkEvidence,
+)
 
 EXACT = "exact"
 RE_ENCODED = "re-encoded"
@@ -24,6 +35,10 @@ EXCERPT = "excerpt"
 ALTERED = "altered"
 UNKNOWN_MARK = "unknown-mark"
 MARK_MISSING = "mark-missing"
+MARK_REMOVED = "mark-removed"
+MARK_TRANSPLANTED = "mark-transplanted"
+MARK_CONFLICT = "mark-conflict"
+KNOWN_RECORDING = "known-recording"
 UNMARKED_ORIGINAL = "unmarked-original"
 LEDGER_BROKEN = "ledger-broken"
 SIGNER_NOT_TRUSTED = "signer-not-trusted"
@@ -38,7 +53,15 @@ VERDICTS = {
     RE_ENCODED: "By its mark this is the registered track in full length, encoded again: other samples.",
     RETIMED: "By its mark this is the registered track in full length, at another speed or pitch.",
     EXCERPT: "By its mark this is a part of the registered track.",
-    ALTERED: "This carries the mark of the registered track, but not in all of it: it may hold other sound.",
+    ALTERED: "This carries the mark of the registered track, but it was changed, or not all of it is the "
+    "track.",
+    MARK_REMOVED: "By its sound this is the registered track or a part of it, but no mark is found: it was "
+    "removed, is too weak to be read here, or the sound was taken from before it was stamped.",
+    MARK_TRANSPLANTED: "This carries the mark of a registered track on sound that is not that track: the "
+    "mark was lifted onto it.",
+    MARK_CONFLICT: "The mark and the sound name different origins: do not rely on either alone.",
+    KNOWN_RECORDING: "By its sound this is a recording that is catalogued here for comparison. It was not "
+    "stamped here.",
     UNKNOWN_MARK: "This carries a mark made with this key, but the mark names no track registered here.",
     MARK_MISSING: "The bytes or samples are registered, but no mark is found with the keys at hand.",
     UNMARKED_ORIGINAL: "This is a registered recording as it was before it was stamped: it carries no mark.",
@@ -80,6 +103,20 @@ REASONS = {
     "file-damaged": "the file is damaged: what could be decoded was examined",
     "content-not-compared": "the sound was not compared with the registered recording; a mark moved "
     "onto other sound would look the same",
+    "content-not-assessable": "the sound is too damaged or too short to be compared with the registered "
+    "recording; a mark moved onto other sound would look the same",
+    "content-matches": "the sound is that of the registered recording, as far as its fingerprint shows",
+    "content-in-part": "only a part of the sound is that of the registered recording",
+    "content-foreign": "no part of the sound is that of the track which the mark names",
+    "content-of-track": "by its fingerprint the sound is that of a registered track",
+    "content-of-other-track": "by its fingerprint the sound is, or holds, that of another registered track",
+    "content-of-known-recording": "by its fingerprint the sound is that of a recording in the catalogue",
+    "content-unknown": "by its fingerprint the sound is no recording in the catalogue",
+    "change-replaced": "a part of the track was replaced by other sound",
+    "change-inserted": "other sound was inserted",
+    "change-removed": "a part of the track was cut out",
+    "change-reordered": "parts of the track are in another order",
+    "change-overlaid": "other sound lies over a part of the track",
 }
 
 MIN_TOLERANCE_S = 0.3
@@ -119,8 +156,10 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(code, (fault.code, *(("mark-found",) if mark.found else ()), *damage))
     found = _describe_content(content.matched), "mark-found" if mark.found else "mark-not-found"
     if content.matched is None and not mark.found:
-        return Verdict(NOTHING_FOUND, (*found, *damage))
+        return _judge_by_sound(evidence, found, damage)
     if content.matched is None and mark.track_id is None:
+        if evidence.identity.track_id is not None:
+            return _weigh_history(evidence, MARK_CONFLICT, ("mark-unknown", "content-of-track", *damage))
         return Verdict(UNKNOWN_MARK, ("mark-unknown", *damage))
     if _contradicts(evidence):
         return Verdict(LEDGER_BROKEN, ("registry-contradicts-ledger", *found))
@@ -131,9 +170,52 @@ def judge(evidence: Evidence) -> Verdict:
         return _weigh_history(evidence, code, (*found, "history-proven", *damage))
     if evidence.track is None:
         return Verdict(LEDGER_BROKEN, ("statement-malformed", "mark-found", *damage))
-    code, changes = _judge_by_mark(content.extent.seconds, mark, evidence.track)
-    reasons = ("mark-found", *changes, "history-proven", "content-not-compared", *damage)
-    return _weigh_history(evidence, code, reasons)
+    code, changes = _judge_by_both(content.extent.seconds, mark, evidence.identity, evidence.track)
+    return _weigh_history(evidence, code, ("mark-found", *changes, "history-proven", *damage))
+
+
+def _judge_by_sound(evidence: Evidence, found: tuple[str, ...], damage: tuple[str, ...]) -> Verdict:
+    """Nothing but the sound says anything."""
+    identity = evidence.identity
+    if identity.track_id is not None and evidence.track is not None:
+        comparison = identity.comparison
+        changes = _list_changes(comparison) if comparison is not None and comparison.assessable else ()
+        reasons = ("content-of-track", *found, *changes, "history-proven", *damage)
+        return _weigh_history(evidence, MARK_REMOVED, reasons)
+    if identity.matches:
+        return Verdict(KNOWN_RECORDING, ("content-of-known-recording", *found, *damage))
+    searched = ("content-unknown",) if identity.searched else ()
+    return Verdict(NOTHING_FOUND, (*found, *searched, *damage))
+
+
+def _judge_by_both(
+    seconds: float, mark: WatermarkEvidence, identity: IdentityEvidence, track: TrackFacts
+) -> tuple[str, tuple[str, ...]]:
+    """Weigh the mark of a track against what the sound is."""
+    comparison = identity.comparison
+    other = ("content-of-other-track",) if identity.names_other(track.track_id) is not None else ()
+    if comparison is None:
+        if other:
+            return MARK_CONFLICT, other
+        code, changes = _judge_by_mark(seconds, mark, track, compared=False)
+        return code, (*changes, "content-not-compared")
+    if not comparison.assessable:
+        code, changes = _judge_by_mark(seconds, mark, track, compared=False)
+        return code, (*changes, "content-not-assessable")
+    if comparison.foreign:
+        return MARK_TRANSPLANTED, ("content-foreign", *other)
+    if comparison.changed:
+        return ALTERED, (*_list_changes(comparison), "content-in-part", *other)
+    code, changes = _judge_by_mark(seconds, mark, track, compared=True)
+    return code, (*changes, "content-matches")
+
+
+def _list_changes(comparison: ContentComparison) -> tuple[str, ...]:
+    """Return the reason for each kind of change, the longest first."""
+    lengths: dict[str, float] = {}
+    for item in comparison.changed:
+        lengths[item.kind] = lengths.get(item.kind, 0.0) + max(item.file.seconds, item.track.seconds)
+    return tuple(f"change-{kind}" for kind in sorted(lengths, key=lambda kind: (-lengths[kind], kind)))
 
 
 def _weigh_history(evidence: Evidence, code: str, reasons: tuple[str, ...]) -> Verdict:
@@ -163,7 +245,12 @@ def _contradicts(evidence: Evidence) -> bool:
     return evidence.content.track_id is not None and evidence.content.track_id != mark.track_id
 
 
-def _judge_by_mark(seconds: float, mark: WatermarkEvidence, track: TrackFacts) -> tuple[str, tuple[str, ...]]:
+def _judge_by_mark(
+    seconds: float, mark: WatermarkEvidence, track: TrackFacts, *, compared: bool
+) -> tuple[str, tuple[str, ...]]:
+    """Judge by length and by where the mark is; where the sound was compared, a gap in the mark says
+    nothing against it.
+    """
     changes = []
     if abs(mark.speed - 1.0) >= MIN_SPEED_CHANGE:
         changes.append("speed-changed")
@@ -172,7 +259,9 @@ def _judge_by_mark(seconds: float, mark: WatermarkEvidence, track: TrackFacts) -
     covered_s = seconds * mark.speed  # in the track's own time
     tolerance_s = max(MIN_TOLERANCE_S, TOLERANCE_SHARE * track.seconds)
     if any(gap.seconds >= MIN_ABSENT_S for gap in mark.absent):
-        return ALTERED, ("mark-in-part", *changes)
+        if not compared:
+            return ALTERED, ("mark-in-part", *changes)
+        changes.append("mark-in-part")
     if covered_s > track.seconds + tolerance_s:
         return ALTERED, ("longer-than-track", *changes)
     if covered_s < track.seconds - tolerance_s:

@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from api import verdict as v
 from api.evidence import (
+    ChangedRange,
+    ContentComparison,
     ContentEvidence,
     CustodyEvent,
     Evidence,
     Extent,
+    IdentityEvidence,
     LedgerEvidence,
     LedgerFault,
+    Likeness,
     Range,
     TrackFacts,
     WatermarkEvidence,
@@ -41,8 +45,21 @@ def judge(
     track: TrackFacts | None = TRACK,
     seconds: float = 60.0,
     damage: str = "",
+    identity: IdentityEvidence = IdentityEvidence(False),
 ) -> v.Verdict:
-    return v.judge(Evidence(content(matched, seconds, damage), mark, history, track))
+    return v.judge(Evidence(content(matched, seconds, damage), mark, history, track, identity))
+
+
+def like(track_id: str | None, name: str = "") -> Likeness:
+    return Likeness(track_id, name, Range(0.0, 60.0), Range(0.0, 60.0), 1.0, 0.0, 1e-12)
+
+
+def compared(*changes: ChangedRange, intact: bool = True, assessable: bool = True) -> ContentComparison:
+    return ContentComparison("track1", assessable, "", (Range(0.0, 60.0),) if intact else (), changes)
+
+
+def change(kind: str, seconds: float = 2.0) -> ChangedRange:
+    return ChangedRange(kind, Range(10.0, 10.0 + seconds), Range(10.0, 10.0 + seconds), "audible")
 
 
 def broken(code: str) -> LedgerEvidence:
@@ -142,3 +159,81 @@ def test_a_good_verdict_needs_an_unbroken_history_and_an_opened_mark(
         assert matched in ("file", "pcm")
     if matched is None and found.code in v.GOOD:
         assert "content-not-compared" in found.reasons
+
+
+SAME = IdentityEvidence(True, (like("track1"),), compared())
+OTHER = IdentityEvidence(True, (like("track2"),), compared(intact=False))
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "reasons"),
+    [
+        (judge(identity=SAME), v.RE_ENCODED, {"content-matches"}),
+        (judge(identity=SAME, seconds=15.0), v.EXCERPT, {"content-matches", "shorter-than-track"}),
+        # a gap in the mark over sound that is the track's is no change of the sound
+        (
+            judge(identity=SAME, mark=changed(absent=(Range(16.0, 32.0),))),
+            v.RE_ENCODED,
+            {"content-matches", "mark-in-part"},
+        ),
+        (judge(identity=OTHER), v.MARK_TRANSPLANTED, {"content-foreign", "content-of-other-track"}),
+        (
+            judge(identity=IdentityEvidence(True, (), compared(intact=False))),
+            v.MARK_TRANSPLANTED,
+            {"content-foreign"},
+        ),
+        # the track of the mark was registered before fingerprints were kept
+        (
+            judge(identity=IdentityEvidence(True, (like("track2"),))),
+            v.MARK_CONFLICT,
+            {"content-of-other-track"},
+        ),
+        (judge(identity=IdentityEvidence(True)), v.RE_ENCODED, {"content-not-compared"}),
+        (
+            judge(identity=IdentityEvidence(True, (), compared(intact=False, assessable=False))),
+            v.RE_ENCODED,
+            {"content-not-assessable"},
+        ),
+        (
+            judge(identity=IdentityEvidence(True, (), compared(change("replaced"), change("overlaid", 5.0)))),
+            v.ALTERED,
+            {"change-replaced", "change-overlaid", "content-in-part"},
+        ),
+        (judge(mark=NO_MARK, identity=SAME), v.MARK_REMOVED, {"content-of-track", "mark-not-found"}),
+        (
+            judge(
+                mark=NO_MARK, history=None, track=None, identity=IdentityEvidence(True, (like(None, "x"),))
+            ),
+            v.KNOWN_RECORDING,
+            {"content-of-known-recording"},
+        ),
+        (
+            judge(mark=NO_MARK, history=None, track=None, identity=IdentityEvidence(True)),
+            v.NOTHING_FOUND,
+            {"content-unknown"},
+        ),
+        (
+            judge(mark=changed(track_id=None, opens_commitment=None), identity=SAME),
+            v.MARK_CONFLICT,
+            {"mark-unknown", "content-of-track"},
+        ),
+        (judge("file", identity=OTHER), v.EXACT, {"file-digest-registered"}),
+    ],
+)
+def test_mark_and_sound_are_weighed_against_each_other(
+    found: v.Verdict, code: str, reasons: set[str]
+) -> None:
+    assert found.code == code
+    assert reasons <= set(found.reasons)
+    assert set(found.reasons) <= set(v.REASONS)
+
+
+def test_the_longest_kind_of_change_is_named_first() -> None:
+    found = judge(identity=IdentityEvidence(True, (), compared(change("replaced"), change("removed", 9.0))))
+    assert found.reasons.index("change-removed") < found.reasons.index("change-replaced")
+
+
+@pytest.mark.parametrize("code", [v.MARK_REMOVED, v.MARK_TRANSPLANTED, v.MARK_CONFLICT, v.KNOWN_RECORDING])
+def test_what_contradicts_itself_is_not_good(code: str) -> None:
+    assert code not in v.GOOD
+    assert code in v.VERDICTS
