@@ -251,7 +251,8 @@ def _judge_by_mark(
     """Judge by length and by where the mark is; where the sound was compared, a gap in the mark says
     nothing against it.
     """
-    changes = []
+    changes: list[str] = []
+    notes: tuple[str, ...] = ()
     if abs(mark.speed - 1.0) >= MIN_SPEED_CHANGE:
         changes.append("speed-changed")
     if abs(mark.pitch_semitones) >= MIN_PITCH_SEMITONES:
@@ -261,11 +262,11 @@ def _judge_by_mark(
     if any(gap.seconds >= MIN_ABSENT_S for gap in mark.absent):
         if not compared:
             return ALTERED, ("mark-in-part", *changes)
-        changes.append("mark-in-part")
+        notes = ("mark-in-part",)
     if covered_s > track.seconds + tolerance_s:
-        return ALTERED, ("longer-than-track", *changes)
+        return ALTERED, ("longer-than-track", *changes, *notes)
     if covered_s < track.seconds - tolerance_s:
-        return EXCERPT, ("shorter-than-track", *changes)
+        return EXCERPT, ("shorter-than-track", *changes, *notes)
     if changes:
-        return RETIMED, tuple(changes)
-    return RE_ENCODED, ()
+        return RETIMED, (*changes, *notes)
+    return RE_ENCODED, notes
