@@ -1,0 +1,208 @@
+"""Sketches: the compact sequence of words that a recording is compared with and its changes are located by.
+
+A word is 32 sign bits of the difference over time and frequency of 33 log bands (Haitsma and Kalker, ISMIR
+2002), 25 words a second. Beside the words stand coarse levels of sixteen bands from infrasound to
+ultrasound. The registered sketch holds signs only; a query keeps its spectrogram, so that it can be stretched
+and shifted onto the track's time and pitch before its signs are taken:
+
+    extractor = SketchExtractor(sample_rate=44_100, channels=2)
+    extractor.push_audio(block)        # all the audio, at its full rate
+    extractor.push_levels(levels)      # the spectrogram of the same audio, as its frames become known
+    query = extractor.finish(seconds)
+    sketch = build_sketch(query)       # what the registry stores
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from .outcome import Placement, Sketch
+from .outer_levels import OuterLevels
+from .sketch_profile import SKETCH_PROFILE, SketchProfile
+
+FloatArray = npt.NDArray[np.float32]
+
+# Power added to a band before its logarithm: -130 dB, under anything audible.
+FLOOR_POWER = 1e-13
+IDENTITY = Placement(track_start_s=0.0, time_scale=1.0, pitch_semitones=0.0)
+
+
+@dataclass(frozen=True)
+class SketchQuery:
+    """What a recording in hand keeps to be held against sketches, at any speed, tempo and pitch.
+
+    Parameters
+    ----------
+    profile : SketchProfile
+    seconds : float
+    power : float32 (frames, spectrum_bands)
+        The spectrogram: power in each narrow band, frame n centred on n * profile.spectrum_hop_s.
+    outer : float32 (rows, low and high columns)
+        Powers under and over the spectrogram's range, row n from n * profile.row_s on; NaN: not measured.
+    """
+
+    profile: SketchProfile
+    seconds: float
+    power: FloatArray
+    outer: FloatArray
+
+
+@dataclass(frozen=True)
+class SketchFrames:
+    """A query's features on the track's time line, one row for each word of the track from `first_word` on.
+
+    Parameters
+    ----------
+    first_word : int
+    differences : float32 (n, bits)
+        Signed; a bit of the word is 1 where its difference is positive. NaN where the query holds no such
+        band, because its pitch was moved.
+    audible : bool (n,)
+    """
+
+    first_word: int
+    differences: FloatArray
+    audible: npt.NDArray[np.bool_]
+
+
+class SketchExtractor:
+    """Collects what a sketch is made of, block by block, so that the audio never lies in memory as a whole.
+
+    Audio and spectrogram come by separate calls that may alternate in any way; both start at the recording's
+    first sample.
+    """
+
+    def __init__(self, *, sample_rate: int, channels: int, profile: SketchProfile = SKETCH_PROFILE) -> None:
+        self._profile = profile
+        self._outer = OuterLevels(profile, sample_rate=sample_rate, channels=channels)
+        self._power: list[FloatArray] = [np.zeros((0, profile.spectrum_bands), np.float32)]
+
+    def push_audio(self, block: FloatArray) -> None:
+        """Take the next block of audio, float32 (channels, samples) at the full rate.
+
+        Raises
+        ------
+        AudioError
+            It is no float32 of that many channels, or not finite.
+        """
+        self._outer.push(block)
+
+    def push_levels(self, levels: FloatArray) -> None:
+        """Take the next frames of the spectrogram, float32 (frames, spectrum_bands), natural log of power.
+
+        A full-scale sine has power 1 in its bin.
+        """
+        if levels.ndim != 2 or levels.shape[1] != self._profile.spectrum_bands:
+            raise ValueError(f"expected shape (frames, {self._profile.spectrum_bands}), got {levels.shape}")
+        self._power.append(np.exp(levels, dtype=np.float32))
+
+    def finish(self, seconds: float) -> SketchQuery:
+        """Return what was collected of a recording of `seconds`."""
+        return SketchQuery(self._profile, seconds, np.concatenate(self._power), self._outer.finish())
+
+
+def build_sketch(query: SketchQuery) -> Sketch:
+    """Return the sketch of a recording, as a registry stores it."""
+    profile = query.profile
+    frames = warp_query(query, IDENTITY)
+    bits = (frames.differences > 0) & frames.audible[:, None]
+    weights = (np.uint32(1) << np.arange(profile.bits, dtype=np.uint32)).astype(np.uint32)
+    words = (bits * weights).sum(axis=1, dtype=np.uint32)
+    rows = int(np.ceil(round(query.seconds / profile.row_s) / profile.rows_per_stored))
+    levels = warp_levels(query, IDENTITY, rows)
+    codes = np.rint((levels - profile.lowest_level_db) * profile.level_steps_per_db) + 1
+    extra = np.where(np.isfinite(codes), np.clip(codes, 1, 255), 0).astype(np.uint8)
+    return Sketch(profile.name, words, frames.audible, extra)
+
+
+def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
+    """Return the query's features as they would be had it been played at the track's speed and pitch.
+
+    Covers the words of the track that the placed query reaches, from word 0 on.
+    """
+    profile = query.profile
+    count = query.power.shape[0]
+    start = placement.track_start_s
+    end = start + placement.time_scale * query.seconds
+    first = max(0, int(np.ceil(start / profile.word_s - 1e-9)))
+    last = max(first, int(np.ceil(end / profile.word_s - 1e-9)))
+    if not count or first == last:
+        empty = np.zeros((0, profile.bits), np.float32)
+        return SketchFrames(first, empty, np.zeros(0, np.bool_))
+    matrix = _band_matrix(profile, round(placement.pitch_semitones * profile.bands_per_octave / 12, 3))
+    steps = (
+        np.arange(first, last)[:, None] * profile.word_s + np.array([-profile.lag_s, profile.lag_s])
+    ) - start
+    positions = np.clip(steps / (placement.time_scale * profile.spectrum_hop_s), 0, count - 1)
+    low = int(positions[0, 0])
+    high = min(count, int(positions[-1, 1]) + 2)
+    power = query.power[low:high] @ matrix  # (frames, word_bands)
+    levels = np.log(power + np.float32(FLOOR_POWER))
+    index = np.minimum(positions.astype(np.int64), max(count - 2, 0)) - low
+    fraction = (positions - low - index)[:, :, None].astype(np.float32)
+    after = np.minimum(index + 1, high - low - 1)
+    at = levels[index] * (1 - fraction) + levels[after] * fraction  # (words, 2, word_bands)
+    loudest = np.nanmax(at, axis=2).max(axis=1)
+    slopes = at[:, :, :-1] - at[:, :, 1:]
+    return SketchFrames(first, slopes[:, 1] - slopes[:, 0], loudest >= np.log(profile.audible_power))
+
+
+def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArray:
+    """Return the query's extra levels in dB over stored rows 0 to `rows` of the track, float32 (rows, columns).
+
+    NaN where the query does not cover a row whole, or does not hold the band.
+    """
+    profile = query.profile
+    edges = (np.arange(rows + 1) * profile.stored_row_s - placement.track_start_s) / placement.time_scale
+    outer = _means_between(query.outer, edges / profile.row_s)
+    shift = placement.pitch_semitones * profile.bands_per_octave / 12
+    split = np.linspace(0, profile.spectrum_bands, profile.middle_columns + 1)
+    matrix = _interval_matrix(profile.spectrum_bands, split + shift)
+    # Frame n stands for the time around its centre, half a hop to either side.
+    middle = _means_between(query.power @ matrix, edges / profile.spectrum_hop_s + 0.5)
+    levels = np.concatenate(
+        (outer[:, : profile.first_middle], middle, outer[:, profile.first_middle :]), axis=1
+    )
+    return (10 * np.log10(levels + FLOOR_POWER)).astype(np.float32)
+
+
+def stored_levels(sketch: Sketch, profile: SketchProfile) -> FloatArray:
+    """Return the extra levels of a sketch in dB, float32 (rows, columns), NaN where they were not measured."""
+    levels = (sketch.extra.astype(np.float32) - 1) / profile.level_steps_per_db + profile.lowest_level_db
+    return np.where(sketch.extra > 0, levels, np.nan).astype(np.float32)
+
+
+def _means_between(values: FloatArray, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean of the rows of `values` between neighbouring `edges`, in rows; NaN where they reach outside.
+
+    An interval may reach over the last row by half: the last row of a recording is seldom whole.
+    """
+    count = values.shape[0]
+    running = np.zeros((count + 1, values.shape[1]))
+    np.cumsum(values, axis=0, dtype=np.float64, out=running[1:])
+    inside = np.clip(edges, 0, count)
+    index = np.minimum(inside.astype(np.int64), max(count - 1, 0))
+    fraction = (inside - index)[:, None]
+    at = running[index] * (1 - fraction) + running[np.minimum(index + 1, count)] * fraction
+    width = np.diff(inside)[:, None]
+    whole = width >= 0.5 * np.diff(edges)[:, None]
+    return np.where(whole, np.diff(at, axis=0) / np.maximum(width, 1e-9), np.nan)
+
+
+@lru_cache(maxsize=64)
+def _band_matrix(profile: SketchProfile, shift_bands: float) -> FloatArray:
+    """Means over the wide bands, moved up by `shift_bands`: float32 (spectrum_bands, word_bands)."""
+    edges = np.linspace(0, profile.spectrum_bands, profile.word_bands + 1) + shift_bands
+    return _interval_matrix(profile.spectrum_bands, edges)
+
+
+def _interval_matrix(bands: int, edges: npt.NDArray[np.float64]) -> FloatArray:
+    """Matrix that takes means over bands between neighbouring `edges`; NaN where they reach outside."""
+    lower, upper = edges[:-1], edges[1:]
+    band = np.arange(bands)[:, None]
+    overlap = np.clip(np.minimum(band + 1, upper) - np.maximum(band, lower), 0, None)
+    matrix = overlap / (upper - lower)
+    matrix[:, (lower < -1e-6) | (upper > bands + 1e-6)] = np.nan
+    return matrix.astype(np.float32)
