@@ -8,6 +8,7 @@ from .keystream import epoch_key
 from .known import KnownPayloads
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import PROFILE, PROFILES, Profile
+from .tracing import Trace, TracedCopy, Tracer, trace
 
 __all__ = [
     "GENTLE",
@@ -24,9 +25,13 @@ __all__ = [
     "KnownPayloads",
     "Profile",
     "SegmentEvidence",
+    "Trace",
+    "TracedCopy",
+    "Tracer",
     "WatermarkError",
     "detect",
     "embed",
     "epoch_key",
     "match_candidate",
+    "trace",
 ]

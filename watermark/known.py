@@ -22,6 +22,7 @@ from .keystream import check_watermark_key, keyed_check
 from .profile import PROFILE, Profile
 
 DoubleArray = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
 
 # The best known codeword must stand this much above the next one: a mark under the key that the registry does
 # not know resembles some known codewords a little.
@@ -66,17 +67,24 @@ class KnownPayloads:
         energy = float((soft * soft).sum())
         if not self.payloads or energy == 0:
             return None
-        values = np.empty(len(self.payloads), np.float32)
-        normal = (soft / math.sqrt(energy)).astype(np.float32)
-        for first in range(0, len(self.payloads), ROWS):
-            bits = np.unpackbits(self._codewords[first : first + ROWS], axis=1)
-            values[first : first + ROWS] = normal.sum() - 2 * (bits.astype(np.float32) @ normal)
+        values = self.correlate(soft[None] / math.sqrt(energy))[:, 0]
         best = int(values.argmax())
         statistic = float(values[best])
         others = np.delete(values, best)
         if others.size and statistic < LEAD * float(others.max()):
             return None
         return self.payloads[best], statistic
+
+    def correlate(self, soft: DoubleArray) -> FloatArray:
+        """Return `sum_b s_b L_b` of each codeword and each row of soft bits, (m, codeword_bits): float32
+        (payloads, m).
+        """
+        columns = soft.T.astype(np.float32)
+        values = np.empty((len(self.payloads), soft.shape[0]), np.float32)
+        for first in range(0, len(self.payloads), ROWS):
+            bits = np.unpackbits(self._codewords[first : first + ROWS], axis=1)
+            values[first : first + ROWS] = columns.sum(axis=0) - 2 * (bits.astype(np.float32) @ columns)
+        return values
 
     def log_probability(self, statistic: float, attempts: int) -> float:
         """Return the natural log of the bound on the probability that chance gives `statistic`."""

@@ -162,10 +162,13 @@ def search(
     scales: Sequence[float] | DoubleArray,
     keep: int,
     span: tuple[int, int] | None = None,
+    *,
+    peaks: int = PEAKS_PER_SCALE,
 ) -> list[Placement]:
     """Return the `keep` best placements over `scales`, all shifts and all places, best first, unrefined.
 
-    Only the frames of `span` (first, stop) are looked at; by default all of them.
+    At most `peaks` come from each scale. Only the frames of `span` (first, stop) are looked at; by default
+    all of them.
     """
     profile = segment.profile
     steps = profile.period_columns * profile.search_steps
@@ -191,7 +194,7 @@ def search(
             continue
         # (steps, shifts, 2): the last axis is the half band
         values = np.stack([correlation.real, correlation.imag], axis=-1) / np.float32(energy * pattern_norm)
-        found += _peaks(values, float(scale), step_frames, profile.search_steps)
+        found += _peaks(values, float(scale), step_frames, profile.search_steps, peaks)
     period = profile.period_columns * profile.frames_per_column
     found = [replace(p, start_frames=(p.start_frames + first_frame) % (period / p.scale)) for p in found]
     found.sort(key=lambda placement: -placement.statistic)
@@ -272,12 +275,13 @@ def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]
 
 
 def _peaks(
-    values: npt.NDArray[np.floating], scale: float, step_frames: float, steps_per_column: int
+    values: npt.NDArray[np.floating], scale: float, step_frames: float, steps_per_column: int, count: int
 ) -> list[Placement]:
     """Return the placements of the largest values, (steps, shifts, 2), that do not lie beside a larger
     one.
     """
-    order = np.argpartition(values.ravel(), -12)[-12:]
+    looked_at = 4 * count  # a peak is several of the largest values wide
+    order = np.argpartition(values.ravel(), -looked_at)[-looked_at:]
     order = order[np.argsort(-values.ravel()[order])]
     peaks: list[Placement] = []
     for flat in order:
@@ -294,7 +298,7 @@ def _peaks(
             for p in peaks
         ):
             peaks.append(placement)
-    return peaks[:PEAKS_PER_SCALE]
+    return peaks[:count]
 
 
 def _distinct(found: list[Placement], keep: int) -> list[Placement]:
