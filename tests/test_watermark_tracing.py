@@ -32,8 +32,8 @@ def named(audio: np.ndarray) -> set[int]:
     return {COPIES.index(copy.payload) for copy in trace(audio).named}
 
 
-def test_one_of_a_thousand_copies_is_named_from_a_second(copies: list[np.ndarray]) -> None:
-    clip = copies[0][:, 3 * RATE : 4 * RATE]
+def test_one_of_a_thousand_copies_is_named_from_less_than_a_second(copies: list[np.ndarray]) -> None:
+    clip = copies[0][:, 2 * RATE : round(2.7 * RATE)]
     assert not watermark.detect(clip, sample_rate=RATE, watermark_keys=[WATERMARK_KEY]).detected
     found = trace(clip)
     assert [copy.payload for copy in found.named] == [COPIES[3]]
