@@ -1,7 +1,8 @@
 """Sections of tracks and their marks: for one seed the same in every benchmark; kept between trials.
 
 A system is named by a text: provenote, provenote@1.5 (at strength 1.5), provenote-candidate (the test for one
-known mark), audiowmark=PROGRAM, audiowmark-speed@15=PROGRAM, perth=PYTHON, aware=PYTHON.
+known mark), provenote-registry (reading with a registry of marks at hand), audiowmark=PROGRAM,
+audiowmark-speed@15=PROGRAM, perth=PYTHON, aware=PYTHON.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.music import SAMPLE_RATE, Track, load
 from benchmarks.peers import Audiowmark, NeuralPeer
-from benchmarks.systems import CANDIDATE, OURS, CandidateTest, Provenote, System
+from benchmarks.systems import CANDIDATE, OURS, REGISTRY, CandidateTest, Provenote, RegistryReading, System
 from benchmarks.tools import Audio, BenchmarkError
 
 SECTION_S = 90.0  # how much of a long track is marked and cut from
@@ -29,16 +30,17 @@ def open_system(text: str) -> System:
     name, _, program = text.partition("=")
     form = re.fullmatch(r"([a-z-]+)(?:@(\d+(?:\.\d+)?))?", name)
     base, strength = (form[1], float(form[2]) if form[2] else None) if form else (name, None)
-    if base in (OURS, CANDIDATE) and not program:
-        return (Provenote if base == OURS else CandidateTest)(strength=strength)
+    ours = {OURS: Provenote, CANDIDATE: CandidateTest, REGISTRY: RegistryReading}
+    if base in ours and not program:
+        return ours[base](strength=strength)
     if base in ("audiowmark", "audiowmark-speed") and program:
         strength = 10.0 if strength is None else strength
         return Audiowmark(program, name=name, strength=strength, detect_speed=base.endswith("-speed"))
     if base in ("perth", "aware") and program and strength is None:
         return NeuralPeer(program, name=name)
     raise BenchmarkError(
-        "expected a system as provenote[-candidate][@STRENGTH], audiowmark[-speed][@STRENGTH]=PROGRAM, "
-        f"perth=PYTHON or aware=PYTHON, got {text!r}"
+        "expected a system as provenote[-candidate|-registry][@STRENGTH], "
+        f"audiowmark[-speed][@STRENGTH]=PROGRAM, perth=PYTHON or aware=PYTHON, got {text!r}"
     )
 
 

@@ -15,6 +15,8 @@ from benchmarks.tools import Audio, BenchmarkError
 EXACT, WRONG, NONE = "exact", "wrong", "none"
 OURS = "provenote"
 CANDIDATE = f"{OURS}-candidate"
+REGISTRY = f"{OURS}-registry"
+REGISTERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,17 @@ class Provenote:
             **self.options,
         )
 
+    def known(self, secret: bytes) -> tuple[watermark.KnownPayloads, ...]:
+        """Payloads that the reader is told to be among those embedded; none, for a blind reading."""
+        del secret
+        return ()
+
     def read(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Reading:
         found = watermark.detect(
-            audio, sample_rate=sample_rate, watermark_keys=[derive(secret, "watermark key", 32)]
+            audio,
+            sample_rate=sample_rate,
+            watermark_keys=[derive(secret, "watermark key", 32)],
+            known=self.known(secret),
         )
         outcome = NONE
         if found.payload is not None:
@@ -126,6 +136,24 @@ class CandidateTest(Provenote):
         return Reading(outcome, facts)
 
 
+class RegistryReading(Provenote):
+    """Reading with a registry of marks at hand, as the service does: one of a thousand known payloads."""
+
+    claim = f"64-bit payload, one of {REGISTERED:,} registered; keyed; stated false-alarm probability"
+
+    def __init__(self, *, strength: float | None = None) -> None:
+        super().__init__(strength=strength)
+        self.name = self.name.replace(OURS, REGISTRY)
+
+    def known(self, secret: bytes) -> tuple[watermark.KnownPayloads, ...]:
+        others = [derive(secret, f"registered {number}", 8) for number in range(REGISTERED - 1)]
+        return (
+            watermark.KnownPayloads(
+                derive(secret, "watermark key", 32), [derive(secret, "payload", 8), *others]
+            ),
+        )
+
+
 def name_marker(system: str) -> str:
-    """The system that marks for `system`: the test for a known mark reads what ours marked."""
-    return system.replace(CANDIDATE, OURS)
+    """The system that marks for `system`: the other readers of ours read what ours marked."""
+    return system.replace(CANDIDATE, OURS).replace(REGISTRY, OURS)
