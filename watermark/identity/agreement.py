@@ -70,7 +70,9 @@ def verify_sketch(
     query_start_s: float = 0.0,
     query_end_s: float = np.inf,
 ) -> float:
-    """Return the bit error rate of the placed query over a range of its time; 1.0 where too little is audible.
+    """Return the bit error rate of the placed query over a range of its time.
+
+    1.0 where too little is audible to say.
 
     Raises
     ------
@@ -160,4 +162,4 @@ def placed_frames(query: SketchQuery, track: Sketch, placement: Placement) -> Sk
 
 def word_bits(words: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.bool_]:
     """Return the bits of words, bool (n, bits), lowest first."""
-    return (words[:, None] >> np.arange(bits, dtype=np.uint32)) & np.uint32(1) != 0
+    return np.asarray((words[:, None] >> np.arange(bits, dtype=np.uint32)) & np.uint32(1) != 0, np.bool_)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, signal
 
-from ..audio import check_block, check_format
+from watermark.audio import check_block, check_format
+
 from .sketch_profile import SketchProfile
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,7 +35,7 @@ def _hann_power(views: FloatArray) -> FloatArray:
     offset = (views @ window) / window.sum()
     spectrum = fft.rfft((views - offset[..., None]) * window, axis=-1)
     scale = 4.0 / (samples * float(np.sum(window.astype(np.float64) ** 2)))
-    return (spectrum.real**2 + spectrum.imag**2) * np.float32(scale)
+    return np.asarray((spectrum.real**2 + spectrum.imag**2) * np.float32(scale), np.float32)
 
 
 class OuterLevels:

@@ -150,12 +150,13 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
 
 
 def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArray:
-    """Return the query's extra levels in dB over stored rows 0 to `rows` of the track, float32 (rows, columns).
+    """Return the query's extra levels in dB over stored rows 0 to `rows` of the track.
 
-    NaN where the query does not cover a row whole, or does not hold the band.
+    float32 (rows, columns); NaN where the query does not cover a row whole, or does not hold the band.
     """
     profile = query.profile
-    edges = (np.arange(rows + 1) * profile.stored_row_s - placement.track_start_s) / placement.time_scale
+    edges = np.arange(rows + 1, dtype=np.float64) * profile.stored_row_s
+    edges = (edges - placement.track_start_s) / placement.time_scale
     outer = _means_between(query.outer, edges / profile.row_s)
     shift = placement.pitch_semitones * profile.bands_per_octave / 12
     split = np.linspace(0, profile.spectrum_bands, profile.middle_columns + 1)
@@ -169,7 +170,7 @@ def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArr
 
 
 def stored_levels(sketch: Sketch, profile: SketchProfile) -> FloatArray:
-    """Return the extra levels of a sketch in dB, float32 (rows, columns), NaN where they were not measured."""
+    """Return the extra levels of a sketch in dB, float32 (rows, columns); NaN where not measured."""
     levels = (sketch.extra.astype(np.float32) - 1) / profile.level_steps_per_db + profile.lowest_level_db
     return np.where(sketch.extra > 0, levels, np.nan).astype(np.float32)
 
@@ -205,4 +206,4 @@ def _interval_matrix(bands: int, edges: npt.NDArray[np.float64]) -> FloatArray:
     overlap = np.clip(np.minimum(band + 1, upper) - np.maximum(band, lower), 0, None)
     matrix = overlap / (upper - lower)
     matrix[:, (lower < -1e-6) | (upper > bands + 1e-6)] = np.nan
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)

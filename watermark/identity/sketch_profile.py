@@ -23,7 +23,7 @@ class SketchProfile:
     bands_per_octave: int
     spectrum_bands: int
     # Words: `word_bands` wide bands give word_bands - 1 bits, one word each `word_hops` frames; bit m of the
-    # word at time t is the sign of (E[m] - E[m + 1])(t + lag_s) - (E[m] - E[m + 1])(t - lag_s), E the log power.
+    # word at time t is the sign of D(t + lag_s) - D(t - lag_s); D = E[m] - E[m + 1], E the log power.
     word_bands: int
     word_hops: int
     lag_s: float
