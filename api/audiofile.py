@@ -143,6 +143,17 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and sync it; WriteError when that fails."""
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
     with path.open("rb") as file:

@@ -10,7 +10,7 @@ from ledger.canonical import check_hex
 from ledger.errors import BundleError
 from ledger.event import KEYS_ASSET, check_asset
 
-from .audiofile import hash_file
+from .audiofile import hash_file, write_synced
 from .cli_bundle import PolicyOption, VkeyOption, read_limited, read_policy
 from .cli_options import HomeOption, JsonOption
 from .collecting import collect_evidence
@@ -18,7 +18,6 @@ from .console import output, print_json
 from .errors import RefusedError
 from .installation import open_installation
 from .outcomes import BAD
-from .release import write_synced
 from .settings import read_settings
 
 FileOption = Annotated[

@@ -14,6 +14,7 @@ from ledger.errors import BundleError
 from ledger.policy import Policy, parse_policy
 from ledger.timestamp import load_roots
 
+from .audiofile import write_synced
 from .cli_options import HomeOption, JsonOption
 from .collecting import collect_evidence
 from .console import output, print_json
@@ -21,7 +22,7 @@ from .errors import LedgerFolderError, TooLargeError
 from .installation import open_installation
 from .openings import list_openings
 from .outcomes import BAD
-from .release import name_asset, write_synced
+from .release import name_asset
 from .settings import read_settings
 
 VkeyOption = Annotated[str | None, typer.Option(help="The log's verifier key, from a source you trust.")]

@@ -20,7 +20,7 @@ import ledger
 import watermark
 from ledger.errors import OutcomeUnknownError
 
-from .audiofile import AudioWriter, sync_file
+from .audiofile import AudioWriter, sync_file, write_synced
 from .carrier import describe, explain
 from .decoding import open_recording
 from .errors import (
@@ -45,10 +45,11 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
+from .originals import keep_blocks
 from .recognition import check_unknown, check_unknown_file, detection_profiles
 from .record import build_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
-from .release import abandon, finish_release, hold_incoming, name_asset, write_synced
+from .release import abandon, finish_release, hold_incoming, name_asset
 from .source import Encoding, Source, describe_generated
 
 
@@ -243,8 +244,17 @@ def _write_marked(
     progress: Progress,
     cancelled: CancelCheck,
 ) -> AudioWriter:
+    blocks = source.blocks()
+    if installation.settings.keep_originals:
+        blocks = keep_blocks(
+            blocks,
+            installation.settings,
+            folder.name,
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+        )
     marked = embed_blocks(
-        source.blocks(),
+        blocks,
         sample_rate=source.sample_rate,
         channels=source.channels,
         watermark_key=installation.keyring.watermark_key,

@@ -2,7 +2,8 @@
 
 Order of writes, for a track T:
 
-1. incoming/T/ is made and locked; audio and score are written into it and synced
+1. incoming/T/ is made and locked; audio and score are written into it and synced; the recording before its
+   mark is sealed in originals/ (`api.originals`)
 2. registry: rows of track and mark, state `pending` (the mark_id must not be lost once it is in the ledger)
 3. ledger: the signed entry                                   <- the commit point
 4. incoming/T/bundle.json is written and synced
@@ -25,13 +26,16 @@ from pathlib import Path
 
 from ledger import LedgerError, make_bundle
 
-from .audiofile import sync_file
+from .audiofile import sync_file, write_synced
 from .errors import WriteError
 from .installation import Installation
 from .openings import list_openings
+from .originals import drop_original
 from .registry import TrackRow
 
 BUNDLE_NAME = "bundle.json"
+COPY_SUFFIX = ".copy"
+"""Of the folders in incoming/ in which copies are made."""
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +56,7 @@ def name_asset(track_id: str) -> str:
 def hold_incoming(installation: Installation, track_id: str) -> Iterator[Path]:
     """Make and lock the folder of a track in progress; WriteError when it cannot be made."""
     folder = installation.settings.incoming / track_id
-    lock = _lock_path(installation, track_id)
+    lock = locate_lock(installation, track_id)
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -67,17 +71,6 @@ def hold_incoming(installation: Installation, track_id: str) -> Iterator[Path]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and sync it; WriteError when that fails."""
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def finish_release(installation: Installation, track: TrackRow) -> Path:
@@ -116,6 +109,7 @@ def abandon(installation: Installation, track_id: str) -> None:
         if installation.store.head(name_asset(track_id)) is not None:
             return
         installation.registry.drop_pending(track_id)
+        drop_original(installation.settings, track_id)
     except LedgerError:
         logger.exception("leftovers of track %s stay until the next start", track_id)
     else:
@@ -126,9 +120,13 @@ def recover(installation: Installation) -> Recovery:
     """Finish or remove what a crash left; called before new work by every program that writes."""
     finished, removed = [], []
     known = {track.track_id: track for track in installation.registry.list_pending()}
-    folders = {path.name for path in installation.settings.incoming.iterdir() if path.is_dir()}
+    folders = {
+        path.name
+        for path in installation.settings.incoming.iterdir()
+        if path.is_dir() and not path.name.endswith(COPY_SUFFIX)  # those are `api.deliveries`' to recover
+    }
     for track_id in sorted(known.keys() | folders):
-        with _try_lock(_lock_path(installation, track_id)) as free:
+        with try_lock(locate_lock(installation, track_id)) as free:
             if not free:
                 continue
             # Read again under the lock: the process that held it may have just finished.
@@ -146,12 +144,14 @@ def recover(installation: Installation) -> Recovery:
     return Recovery(tuple(finished), tuple(removed))
 
 
-def _lock_path(installation: Installation, track_id: str) -> Path:
+def locate_lock(installation: Installation, track_id: str) -> Path:
+    """Return the lock of the folder of that name in incoming/."""
     return installation.settings.incoming / f"{track_id}.lock"
 
 
 @contextlib.contextmanager
-def _try_lock(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
+    """Take a lock for a while, unless somebody holds it: gives whether it was taken."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
