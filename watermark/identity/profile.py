@@ -8,6 +8,32 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class KeyKind:
+    """How peaks are made into the keys of one kind of index: pairs (rich), or triples (lean).
+
+    A key holds the first peak's pitch, and for each further peak its distance in frames and in bands. It
+    spans at most `reach_frames` and `reach_bands`; only the first `fan` further peaks of each first one are
+    joined, in the order of time.
+    """
+
+    name: str
+    peaks: int
+    # A peak is indexed when fewer than so many stronger ones lie within half a second on either side.
+    density: int
+    fan: int
+    query_fan: int
+    least_frames: int
+    reach_frames: int
+    reach_bands: int
+    # Steps that distances are rounded down to, and steps of the first pitch to a band.
+    frame_step: int
+    band_step: int
+    pitch_steps: int
+    # By how much the first pitch of query and track may differ, in bands.
+    pitch_tolerance: float
+
+
+@dataclass(frozen=True)
 class FingerprintProfile:
     """All constants of one fingerprint.
 
@@ -31,6 +57,8 @@ class FingerprintProfile:
     peak_bands: int
     # A peak is kept when fewer than `query_density` stronger ones lie within half a second on either side.
     query_density: int
+    rich: KeyKind
+    lean: KeyKind
 
     @property
     def frame_s(self) -> float:
@@ -56,6 +84,34 @@ FP1 = FingerprintProfile(
     peak_frames=3,
     peak_bands=3,
     query_density=40,
+    rich=KeyKind(
+        name="rich",
+        peaks=2,
+        density=13,
+        fan=64,
+        query_fan=64,
+        least_frames=3,
+        reach_frames=60,
+        reach_bands=31,
+        frame_step=2,
+        band_step=1,
+        pitch_steps=8,
+        pitch_tolerance=0.6,
+    ),
+    lean=KeyKind(
+        name="lean",
+        peaks=3,
+        density=8,
+        fan=4,
+        query_fan=8,
+        least_frames=3,
+        reach_frames=60,
+        reach_bands=31,
+        frame_step=2,
+        band_step=1,
+        pitch_steps=4,
+        pitch_tolerance=0.6,
+    ),
 )
 
 PROFILE = FP1

@@ -1,0 +1,264 @@
+"""Segments: immutable sorted postings of many tracks, in the layout that a file of the index has.
+
+A posting is one number of 64 bits, the key above the *position*: the time line of a segment strings its tracks
+together, frame after frame, with silence between. The bytes, lowest first:
+
+    0     "PVSG", version 1, kind (2 rich, 3 lean), 2 zero bytes, name of the profile in 8 bytes of ASCII
+    16    number of tracks m, of postings n, of fences f: unsigned 64-bit numbers, 8 zero bytes
+    48    zeros up to 4096
+    4096  tracks int64 (m,), starts int64 (m,), frames int64 (m,), fences uint64 (f,), zeros up to a page
+    ...   postings uint64 (n,), ascending
+
+A fence is the first posting of a page of 4096 bytes. Fences stay in memory; a look-up then reads one page of
+a file that is mapped into memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from watermark.errors import WatermarkError
+
+from .hashing import QueryKeys, index_keys
+from .outcome import Landmarks
+from .profile import PROFILE, FingerprintProfile, KeyKind
+
+KeyArray = npt.NDArray[np.uint64]
+IndexArray = npt.NDArray[np.int64]
+
+MAGIC = b"PVSG"
+VERSION = 1
+PAGE = 4096
+PAGE_POSTINGS = PAGE // 8
+# Silence between two tracks on the time line: a window of a query that starts before its track, or goes on
+# after it, stays clear of the neighbour.
+GAP_FRAMES = 1_500
+MAX_POSITION = 2**32
+_SHIFT = np.uint64(32)
+
+
+class SegmentError(WatermarkError):
+    """Bytes that are no segment, or segments that cannot be put together."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Sorted postings of many tracks.
+
+    Parameters
+    ----------
+    profile_name : str
+    kind : KeyKind
+    tracks : int64 (m,)
+        The numbers under which the catalogue knows the tracks.
+    starts, frames : int64 (m,)
+        Where each track begins on the segment's time line, ascending, and how long it is.
+    fences : uint64 (f,)
+        Every 512th posting.
+    postings : uint64 (n,)
+        Ascending; the key is in the upper half, the position in the lower.
+    """
+
+    profile_name: str
+    kind: KeyKind
+    tracks: IndexArray
+    starts: IndexArray
+    frames: IndexArray
+    fences: KeyArray
+    postings: KeyArray
+
+    @property
+    def end(self) -> int:
+        """First position after the last track and its silence."""
+        return int(self.starts[-1] + self.frames[-1]) + GAP_FRAMES if self.starts.size else GAP_FRAMES
+
+
+def build_segment(
+    landmarks: Mapping[int, Landmarks], kind: KeyKind, *, profile: FingerprintProfile = PROFILE
+) -> Segment:
+    """Build a segment from the landmarks of tracks by their numbers.
+
+    Raises
+    ------
+    SegmentError
+        More music than one segment can hold (about two and a half years).
+    """
+    starts, frames, pieces = [], [], [np.zeros(0, np.uint64)]
+    position = GAP_FRAMES
+    for found in landmarks.values():
+        keys, at = index_keys(found, kind, profile=profile)
+        length = int(found.frames[-1]) + 1 if found.frames.size else 0
+        starts.append(position)
+        frames.append(length)
+        pieces.append((keys.astype(np.uint64) << _SHIFT) | (at + position).astype(np.uint64))
+        position += length + GAP_FRAMES
+    _check_length(position)
+    return make_segment(profile.name, kind, list(landmarks), starts, frames, np.sort(np.concatenate(pieces)))
+
+
+def make_segment(
+    profile_name: str,
+    kind: KeyKind,
+    tracks: Sequence[int] | IndexArray,
+    starts: Sequence[int] | IndexArray,
+    frames: Sequence[int] | IndexArray,
+    postings: KeyArray,
+) -> Segment:
+    """Put a segment together from sorted postings; the fences follow from them."""
+    return Segment(
+        profile_name,
+        kind,
+        np.asarray(tracks, np.int64),
+        np.asarray(starts, np.int64),
+        np.asarray(frames, np.int64),
+        np.ascontiguousarray(postings[::PAGE_POSTINGS]),
+        postings,
+    )
+
+
+def merge_segments(segments: Sequence[Segment], *, without: frozenset[int] = frozenset()) -> Segment:
+    """Put segments together, tracks of `without` left out.
+
+    Raises
+    ------
+    SegmentError
+        They differ in profile or kind, or hold more music than one segment can.
+    """
+    if not segments:
+        raise ValueError("expected segments, got none")
+    if len({(segment.profile_name, segment.kind) for segment in segments}) > 1:
+        raise SegmentError("expected segments of one profile and kind, got several")
+    tracks, starts, frames, pieces = [], [], [], []
+    position = GAP_FRAMES
+    for segment in segments:
+        kept = ~np.isin(segment.tracks, list(without))
+        moved = position + np.cumsum(np.where(kept, segment.frames + GAP_FRAMES, 0))
+        moved -= np.where(kept, segment.frames + GAP_FRAMES, 0)
+        place = (segment.postings & np.uint64(MAX_POSITION - 1)).astype(np.int64)
+        row = np.searchsorted(segment.starts, place, "right") - 1
+        chosen = kept[row] if segment.starts.size else np.zeros(0, np.bool_)
+        row, place = row[chosen], place[chosen]
+        keys = segment.postings[chosen] >> _SHIFT << _SHIFT
+        pieces.append(keys | (place - segment.starts[row] + moved[row]).astype(np.uint64))
+        tracks.append(segment.tracks[kept])
+        starts.append(moved[kept])
+        frames.append(segment.frames[kept])
+        position = int(position + np.where(kept, segment.frames + GAP_FRAMES, 0).sum())
+    _check_length(position)
+    # The stable sort merges ascending runs.
+    postings = np.sort(np.concatenate(pieces), kind="stable")
+    first = segments[0]
+    return make_segment(
+        first.profile_name,
+        first.kind,
+        np.concatenate(tracks),
+        np.concatenate(starts),
+        np.concatenate(frames),
+        postings,
+    )
+
+
+def look_up(segment: Segment, keys: QueryKeys, *, limit: int) -> tuple[IndexArray, IndexArray]:
+    """Find the postings of ranges of keys.
+
+    The commonest keys, which say least, are left out where all together have more than `limit` postings.
+
+    Returns
+    -------
+    (hits, positions) : int64 (n,), int64 (n,)
+        Which range of `keys` was hit, and the position in the segment.
+    """
+    low = _search(segment, keys.low.astype(np.uint64) << _SHIFT)
+    high = _search(segment, (keys.high.astype(np.uint64) + np.uint64(1)) << _SHIFT)
+    counts = high - low
+    if int(counts.sum()) > limit:
+        order = np.argsort(counts, kind="stable")
+        allowed = np.cumsum(counts[order]) <= limit
+        counts[order[~allowed]] = 0
+    hits = np.repeat(np.arange(counts.size), counts)
+    offsets = np.arange(hits.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    found = segment.postings[low[hits] + offsets]
+    return hits, (found & np.uint64(MAX_POSITION - 1)).astype(np.int64)
+
+
+def format_segment(segment: Segment) -> list[bytes]:
+    """Return the bytes of a segment as pieces to be written one after the other."""
+    head = (
+        MAGIC
+        + bytes([VERSION, segment.kind.peaks, 0, 0])
+        + segment.profile_name.encode("ascii").ljust(8, b"\0")
+    )
+    counts = np.array([segment.tracks.size, segment.postings.size, segment.fences.size], "<u8").tobytes()
+    table = b"".join(
+        (
+            segment.tracks.astype("<i8").tobytes(),
+            segment.starts.astype("<i8").tobytes(),
+            segment.frames.astype("<i8").tobytes(),
+            segment.fences.astype("<u8").tobytes(),
+        )
+    )
+    return [
+        (head + counts).ljust(PAGE, b"\0"),
+        table + bytes(-len(table) % PAGE),
+        segment.postings.astype("<u8").tobytes(),
+    ]
+
+
+def parse_segment(
+    data: bytes | memoryview | npt.NDArray[np.uint8], *, profile: FingerprintProfile = PROFILE
+) -> Segment:
+    """Read a segment's bytes; postings are not copied, so that `data` may be a file mapped into memory.
+
+    Raises
+    ------
+    SegmentError
+        They are no segment of this profile, or not whole. Postings are not checked: a file's digest is what
+        vouches for them.
+    """
+    view = np.frombuffer(data, np.uint8)
+    head = view[:48].tobytes()
+    if len(head) < 48 or head[:4] != MAGIC:
+        raise SegmentError("expected a segment, got other bytes")
+    if head[4] != VERSION:
+        raise SegmentError(f"expected a segment of version {VERSION}, got version {head[4]}")
+    kinds = {kind.peaks: kind for kind in (profile.rich, profile.lean)}
+    if head[5] not in kinds:
+        raise SegmentError(f"expected a segment of kind {list(kinds)}, got {head[5]}")
+    if head[8:16] != profile.name.encode("ascii").ljust(8, b"\0"):
+        raise SegmentError(f"expected a segment of profile {profile.name!r}, got {head[8:16]!r}")
+    tracks, postings, fences = (int(n) for n in np.frombuffer(head, "<u8", 3, 16))
+    table = 24 * tracks + 8 * fences
+    first = PAGE + table + -table % PAGE
+    if max(tracks, postings, fences) > view.size or view.size != first + 8 * postings:
+        raise SegmentError(f"expected {first + 8 * postings} bytes of segment, got {view.size}")
+    if fences != -(-postings // PAGE_POSTINGS):
+        raise SegmentError(f"expected {-(-postings // PAGE_POSTINGS)} fences, got {fences}")
+    columns = [np.array(view[PAGE + 8 * tracks * k :][: 8 * tracks].view("<i8")) for k in range(3)]
+    return Segment(
+        profile.name,
+        kinds[head[5]],
+        *columns,
+        fences=np.array(view[PAGE + 24 * tracks :][: 8 * fences].view("<u8")),
+        postings=view[first:].view("<u8"),
+    )
+
+
+def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
+    """Return the index of the first posting not under each of `wanted`, int64 (n,)."""
+    page = np.maximum(np.searchsorted(segment.fences, wanted, "left") - 1, 0)
+    low = page * PAGE_POSTINGS
+    high = np.minimum(low + PAGE_POSTINGS, segment.postings.size)
+    # Bisection within one page of every range at once.
+    while (low < high).any():
+        middle = (low + high) // 2
+        under = segment.postings[np.minimum(middle, segment.postings.size - 1)] < wanted
+        under &= low < high
+        low, high = np.where(under, middle + 1, low), np.where(under, high, np.minimum(middle, high))
+    return np.asarray(low, np.int64)
+
+
+def _check_length(position: int) -> None:
+    if position >= MAX_POSITION:
+        raise SegmentError(f"expected less than {MAX_POSITION} frames of music, got {position}")
