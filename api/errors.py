@@ -16,6 +16,7 @@
     |  `- TokenError     no API token, or a wrong one
     |- OverloadError                no capacity now, later perhaps
     |- GeneratorMissingError    the generator's libraries are not installed
+    |- OriginalError       a track's sealed original is damaged or was changed
     |- PortError           the address to serve on is taken
     |- SourceError         somebody else's server does not answer as it should
     `- StoppedError             somebody cancelled the work
@@ -110,6 +111,10 @@ class OverloadError(ApiError):
 
 class GeneratorMissingError(ApiError):
     """The generator's libraries are not installed."""
+
+
+class OriginalError(ApiError):
+    """A track's sealed original is damaged, cut short, or was changed."""
 
 
 class PortError(ApiError):

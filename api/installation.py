@@ -14,6 +14,7 @@ from ledger.errors import FormatError, WeakKeyError
 from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
+from .copies import Copies
 from .errors import LedgerFolderError
 from .keyring import (
     Keyring,
@@ -46,6 +47,7 @@ class Installation:
     policy: Policy
     heads: HeadIndex
     vault: Vault
+    copies: Copies
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -60,6 +62,7 @@ class Installation:
         """Close the database connections."""
         self.store.close()
         self.registry.close()
+        self.copies.close()
         self.attestations.close()
         self.vault.close()
 
@@ -170,7 +173,17 @@ def open_installation(settings: Settings) -> Installation:
     heads = HeadIndex(store)
     vault = Vault(url, settings.keys / "persons")
     return Installation(
-        settings, public, keyring, store, Registry(url), Attestations(url), policy, heads, vault, authorities
+        settings,
+        public,
+        keyring,
+        store,
+        Registry(url),
+        Attestations(url),
+        policy,
+        heads,
+        vault,
+        Copies(url),
+        authorities,
     )
 
 

@@ -19,8 +19,21 @@ MAX_MARKS = 1_000_000
 def known_payloads(installation: Installation) -> tuple[watermark.KnownPayloads, ...]:
     """Return the registered payloads by watermark key and profile; none where they are too many."""
     marks = installation.registry.list_marks(limit=MAX_MARKS + 1)
-    if len(marks) > MAX_MARKS:
-        return ()
+    marks += installation.copies.list_marks(limit=MAX_MARKS + 1)
+    return () if len(marks) > MAX_MARKS else _group(installation, marks)
+
+
+def known_of_track(installation: Installation, track_id: str) -> tuple[watermark.KnownPayloads, ...]:
+    """Return the payloads of a track's own mark and of its copies, by watermark key and profile."""
+    mark = installation.registry.get_mark_of(track_id)
+    marks = [] if mark is None else [(mark.mark_id, mark.profile, mark.watermark_key_id)]
+    copies = installation.copies.list_of_track(track_id)
+    return _group(installation, marks + [(row.mark_id, row.profile, row.watermark_key_id) for row in copies])
+
+
+def _group(
+    installation: Installation, marks: list[tuple[str, str, str]]
+) -> tuple[watermark.KnownPayloads, ...]:
     by_scheme: dict[tuple[str, str], list[bytes]] = defaultdict(list)
     for mark_id, profile_name, key_name in marks:
         by_scheme[profile_name, key_name].append(bytes.fromhex(mark_id))

@@ -35,6 +35,7 @@ from .errors import (
     LedgerFolderError,
     MarkedError,
     MissingError,
+    OriginalError,
     OverloadError,
     PortError,
     RefusedError,
@@ -84,6 +85,7 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (OverloadError, Outcome("busy", "No capacity now", 503, ENVIRONMENT)),
     (WriteError, Outcome("storage-full", "A file cannot be written", 507, ENVIRONMENT)),
     (SourceError, Outcome("source-unavailable", "Another server does not answer", 503, ENVIRONMENT)),
+    (OriginalError, Outcome("original-damaged", "The kept original cannot be used", 503, ENVIRONMENT)),
     (PortError, Outcome("port-in-use", "The address is taken", 500, ENVIRONMENT)),
     (
         GeneratorMissingError,

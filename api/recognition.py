@@ -18,9 +18,11 @@ from pathlib import Path
 import watermark
 
 from .audiofile import hash_file
+from .copies import CopyRow
 from .errors import LedgerFolderError, RegisteredError
 from .installation import Installation
 from .marking import Examination, find_profile
+from .registry import MarkRow
 
 
 def detection_profiles(installation: Installation) -> tuple[watermark.Profile, ...]:
@@ -31,7 +33,7 @@ def detection_profiles(installation: Installation) -> tuple[watermark.Profile, .
     LedgerFolderError
         The registry names a profile that this version of the program does not know.
     """
-    schemes = installation.registry.list_schemes()
+    schemes = installation.registry.list_schemes() | installation.copies.list_schemes()
     names = {watermark.PROFILE.name, *(profile for profile, _ in schemes)}
     known = ", ".join(profile.name for profile in watermark.PROFILES)
     for name in sorted(names):
@@ -46,6 +48,12 @@ def detection_profiles(installation: Installation) -> tuple[watermark.Profile, .
     return tuple(profile for profile in watermark.PROFILES if profile.name in names)
 
 
+def find_mark(installation: Installation, payload: bytes) -> MarkRow | CopyRow | None:
+    """Return whose mark this is: a track's own, or that of one of its copies."""
+    mark_id = payload.hex()
+    return installation.registry.find_mark(mark_id) or installation.copies.find_mark(mark_id)
+
+
 def check_unknown_file(installation: Installation, path: Path) -> None:
     """Raise RegisteredError if the bytes of a file are registered: cheap, before anything is decoded."""
     _check_unknown_digest(installation, hash_file(path), "file")
@@ -57,7 +65,7 @@ def check_unknown(installation: Installation, found: Examination) -> None:
     payload = found.detection.payload
     if not found.detection.detected or payload is None:
         return
-    row = installation.registry.find_mark(payload.hex())
+    row = find_mark(installation, payload)
     if row is None:
         raise RegisteredError(
             f"the recording carries mark {payload.hex()} of this key, which names no known track",

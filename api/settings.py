@@ -10,6 +10,7 @@
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
 | PROVENOTE_TIMESTAMP_S | seconds between two time-stamps that the service asks of an authority | 3600 |
+| PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
 The folder:
 
@@ -20,7 +21,10 @@ The folder:
     |- public-keys.json    what others need to check our work: log key, issuers, report key
     |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
     |- keys/               0700; every file in it 0600
-    |- tracks/<track id>/  audio, score, statement and bundle of each released track
+    |- tracks/<track id>/  audio, score, fingerprint and bundle of each released track
+    |- catalogue/          index of the fingerprints, and recordings that are only compared with
+    |- copies/<copy id>/   audio of each delivered copy
+    |- originals/          recordings before their marks, sealed (`api.originals`)
     `- incoming/           work in progress; emptied by the next start
 """
 
@@ -47,6 +51,7 @@ class Settings:
     publish_interval_s: int = 10
     timestamp_interval_s: int = 3600
     queued_jobs: int = 100
+    keep_originals: bool = True
     api_token: str | None = field(default=None, repr=False)
 
     @property
@@ -63,6 +68,21 @@ class Settings:
     def tracks(self) -> Path:
         """Folder of released tracks."""
         return self.home / "tracks"
+
+    @property
+    def catalogue(self) -> Path:
+        """Folder of the index of fingerprints and of recordings that are only compared with."""
+        return self.home / "catalogue"
+
+    @property
+    def copies(self) -> Path:
+        """Folder of delivered copies, on the same file system as `incoming`; made when first needed."""
+        return self.home / "copies"
+
+    @property
+    def originals(self) -> Path:
+        """Folder of sealed originals; made when first needed."""
+        return self.home / "originals"
 
     @property
     def incoming(self) -> Path:
@@ -117,8 +137,18 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
+        keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
         api_token=token,
     )
+
+
+def _read_choice(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name)
+    if not text:
+        return default
+    if text not in ("yes", "no"):
+        raise SettingsError(f"{name}: expected yes or no, got {text!r:.80}")
+    return text == "yes"
 
 
 def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:
