@@ -1,7 +1,7 @@
 """Segments: immutable sorted postings of many tracks, in the layout that a file of the index has.
 
-A posting is one number of 64 bits, the key above the *position*: the time line of a segment strings its tracks
-together, frame after frame, with silence between. The bytes, lowest first:
+A posting is one number of 64 bits, the key above the *position*: the time line of a segment strings its
+tracks together, frame after frame, with silence between. The bytes, lowest first:
 
     0     "PVSG", version 1, kind (2 rich, 3 lean), 2 zero bytes, name of the profile in 8 bytes of ASCII
     16    number of tracks m, of postings n, of fences f: unsigned 64-bit numbers, 8 zero bytes
@@ -237,9 +237,11 @@ def parse_segment(
         raise SegmentError(f"expected {-(-postings // PAGE_POSTINGS)} fences, got {fences}")
     columns = [np.array(view[PAGE + 8 * tracks * k :][: 8 * tracks].view("<i8")) for k in range(3)]
     return Segment(
-        profile.name,
-        kinds[head[5]],
-        *columns,
+        profile_name=profile.name,
+        kind=kinds[head[5]],
+        tracks=columns[0],
+        starts=columns[1],
+        frames=columns[2],
         fences=np.array(view[PAGE + 24 * tracks :][: 8 * fences].view("<u8")),
         postings=view[first:].view("<u8"),
     )
