@@ -117,6 +117,22 @@ class Fingerprints:
                 select(FingerprintRow).where(col(FingerprintRow.track_id) == track_id)
             ).first()
 
+    def find_recording(self, pcm_sha256: str) -> FingerprintRow | None:
+        """Return the row of a recording that is only compared with, by the digest of its samples."""
+        with self._session() as session:
+            query = select(FingerprintRow).where(
+                col(FingerprintRow.pcm_sha256) == pcm_sha256, col(FingerprintRow.track_id).is_(None)
+            )
+            return session.exec(query).first()
+
+    def count_files(self, sha256: str) -> int:
+        """Return how many recordings that are only compared with share a fingerprint's file."""
+        with self._session() as session:
+            query = select(sqlalchemy.func.count()).where(
+                col(FingerprintRow.sha256) == sha256, col(FingerprintRow.track_id).is_(None)
+            )
+            return session.exec(query).one()
+
     def remove(self, number: int) -> None:
         """Forget a recording; what a segment still holds of it is no longer answered with."""
         with self._session(write=True) as session:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007_fingerprint"
-down_revision = "0005_sealed_value"
+down_revision = "0006_delivered_copy"
 branch_labels = None
 depends_on = None
 
