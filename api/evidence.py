@@ -198,11 +198,40 @@ class TrackFacts:
 
 
 @dataclass(frozen=True)
+class NamedCopy:
+    """A copy that the file is, or was made from: told `by` its "digest" or its "mark", and the entry that
+    bears it out, None if none does.
+    """
+
+    copy_id: str
+    entry_index: int | None
+    by: str
+    false_alarm_probability: float
+
+
+@dataclass(frozen=True)
+class CopyEvidence:
+    """Which copies of the track the file comes from, as found among its own mark and those of all its copies.
+
+    `several`: it was mixed from more than one marked file. `foreign`: there is a mark of ours beside those
+    named that is none of the candidates.
+    """
+
+    named: tuple[NamedCopy, ...]
+    several: bool = False
+    foreign: bool = False
+    candidates: int = 0
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """Everything known about a file. `ledger` and `track` are None where no track was named."""
+    """Everything known about a file. `ledger` and `track` are None where no track was named, `copies` where
+    none was, or it has none.
+    """
 
     content: ContentEvidence
     watermark: WatermarkEvidence
     ledger: LedgerEvidence | None
     track: TrackFacts | None
     identity: IdentityEvidence = IdentityEvidence(False)
+    copies: CopyEvidence | None = None

@@ -3,7 +3,8 @@
     {"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": "file", ...}, {"name": "pcm", ...}],
      "predicateType": "https://provenote.example/verification-report/v1",
      "predicate": {"verdict": "excerpt", "good": true, "text": "...", "reasons": [{"code": ..., "text": ...}],
-                   "content": {...}, "identity": {...}, "watermark": {...}, "ledger": {...},
+                   "content": {...}, "identity": {...}, "watermark": {...}, "copies": {...},
+                   "ledger": {...},
                    "signer": {...}, "time": {...}, "track": {...}, "limits": [...],
                    "examined": {"time": ..., "detector": ..., "program": ...}}}
 
@@ -27,6 +28,7 @@ from .errors import RefusedError
 from .evidence import (
     ContentComparison,
     ContentEvidence,
+    CopyEvidence,
     Evidence,
     IdentityEvidence,
     LedgerEvidence,
@@ -106,6 +108,7 @@ def build_predicate(evidence: Evidence, verdict: Verdict, *, time: str) -> dict[
         "content": _format_content(evidence.content),
         "identity": _format_identity(evidence.identity),
         "watermark": _format_watermark(evidence.watermark),
+        "copies": _format_copies(evidence.copies),
         "ledger": _format_ledger(evidence.ledger),
         "signer": _format_signer(evidence.ledger),
         "time": _format_time(evidence.ledger),
@@ -184,6 +187,27 @@ def _format_watermark(mark: WatermarkEvidence) -> dict[str, Any]:
         "pitch_cents": round(100 * mark.pitch_semitones),
         "present": [_format_range(item) for item in mark.present],
         "absent": [_format_range(item) for item in mark.absent],
+    }
+
+
+def _format_copies(copies: CopyEvidence | None) -> dict[str, Any] | None:
+    if copies is None:
+        return None
+    return {
+        "named": [
+            {
+                "copy_id": item.copy_id,
+                "entry": item.entry_index,
+                "by": item.by,
+                "false_alarm_at_most": None
+                if item.by == "digest"
+                else round_up_probability(item.false_alarm_probability),
+            }
+            for item in copies.named
+        ],
+        "several": copies.several,
+        "foreign": copies.foreign,
+        "candidates": copies.candidates,
     }
 
 

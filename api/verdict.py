@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from .evidence import (
     RELEASED_DIGESTS,
     ContentComparison,
+    CopyEvidence,
     Evidence,
     IdentityEvidence,
     TrackFacts,
@@ -49,7 +50,7 @@ GOOD = frozenset({EXACT, RE_ENCODED, RETIMED, EXCERPT})
 """Verdicts that name a registered track with an unbroken record: exit code 0."""
 
 VERDICTS = {
-    EXACT: "This is the registered track, sample for sample.",
+    EXACT: "This is the registered track, or a delivered copy of it, sample for sample.",
     RE_ENCODED: "By its mark this is the registered track in full length, encoded again: other samples.",
     RETIMED: "By its mark this is the registered track in full length, at another speed or pitch.",
     EXCERPT: "By its mark this is a part of the registered track.",
@@ -77,6 +78,9 @@ REASONS = {
     "source-digest-registered": "the digest is the one recorded for the recording before it was marked",
     "digest-unknown": "neither the file's bytes nor its samples are registered",
     "mark-found": "the mark of the track was found in the sound",
+    "copy-named": "it is, or was made from, one delivered copy of the track",
+    "copies-mixed": "it was mixed from several marked files of the track, copies or the track itself",
+    "mark-of-another": "beside the track's it carries a mark of these keys that is none of the track's",
     "mark-not-found": "no mark of these keys was found",
     "mark-unknown": "the mark names no registered track",
     "mark-in-part": "the mark is missing in a part of the file",
@@ -219,7 +223,10 @@ def _list_changes(comparison: ContentComparison) -> tuple[str, ...]:
 
 
 def _weigh_history(evidence: Evidence, code: str, reasons: tuple[str, ...]) -> Verdict:
-    """Add what the track's proven history says against it; a revoked registration decides."""
+    """Add which copies it comes from, and what the track's proven history says against it; a revoked
+    registration decides.
+    """
+    reasons = (*reasons, *_describe_copies(evidence.copies))
     history = evidence.ledger
     if history is None:
         return Verdict(code, reasons)
@@ -230,6 +237,14 @@ def _weigh_history(evidence: Evidence, code: str, reasons: tuple[str, ...]) -> V
     return Verdict(code, (*reasons, *((history.status,) if history.status != "valid" else ())))
 
 
+def _describe_copies(copies: CopyEvidence | None) -> tuple[str, ...]:
+    if copies is None:
+        return ()
+    named = ("copy-named",) if len(copies.named) == 1 and not copies.several else ()
+    mixed = ("copies-mixed",) if copies.several else ()
+    return (*named, *mixed, *(("mark-of-another",) if copies.foreign else ()))
+
+
 def _describe_content(matched: str | None) -> str:
     if matched is None:
         return "digest-unknown"
@@ -238,6 +253,8 @@ def _describe_content(matched: str | None) -> str:
 
 def _contradicts(evidence: Evidence) -> bool:
     mark = evidence.watermark
+    if evidence.copies is not None and any(item.entry_index is None for item in evidence.copies.named):
+        return True
     if not mark.found:
         return False
     if mark.track_id is None or mark.opens_commitment is not True:

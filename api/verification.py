@@ -20,6 +20,8 @@ from ledger.errors import FormatError, ProofError
 from ledger.event import parse_commitments
 from ledger.predicate import DELIVERED, GENERATED, STAMPED
 
+from .copies import CopyRow
+from .copyevidence import find_copies
 from .custody import Custody, check_custody
 from .evidence import (
     DIGEST_NAMES,
@@ -35,7 +37,7 @@ from .installation import Installation, now
 from .keyring import detection_keys
 from .knownmarks import known_payloads
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
-from .recognition import detection_profiles
+from .recognition import detection_profiles, find_mark
 from .registry import MarkRow
 from .release import name_asset
 from .report import Report, sign_report
@@ -75,6 +77,8 @@ def verify(
         cancelled=cancelled,
     )
     evidence = gather(installation, found)
+    copies = find_copies(installation, path, found, evidence, progress=progress, cancelled=cancelled)
+    evidence = dataclasses.replace(evidence, copies=copies)
     return sign_report(
         evidence, judge(evidence), time=now(), signing_key=installation.keyring.report_signing_key
     )
@@ -107,9 +111,9 @@ def gather(installation: Installation, found: Examination) -> Evidence:
     )
 
 
-def _find_mark(installation: Installation, found: Examination) -> MarkRow | None:
+def _find_mark(installation: Installation, found: Examination) -> MarkRow | CopyRow | None:
     payload = found.detection.payload
-    return None if payload is None else installation.registry.find_mark(payload.hex())
+    return None if payload is None else find_mark(installation, payload)
 
 
 def _find_digest(installation: Installation, found: Examination) -> str | None:
@@ -136,7 +140,7 @@ def _match_digest(custody: Custody, found: Examination) -> str | None:
     return None
 
 
-def _opens_commitment(custody: Custody, mark: MarkRow) -> bool:
+def _opens_commitment(custody: Custody, mark: MarkRow | CopyRow) -> bool:
     """Say whether the registry's mark_id and salt open a commitment of a verified entry."""
     opening = ledger.Opening("mark_id", mark.salt, mark.mark_id)
     for event in custody.events:
@@ -163,7 +167,9 @@ def _describe_content(found: Examination, matched: str | None, track_id: str | N
     return ContentEvidence(found.file_sha256, found.pcm_sha256, extent, matched, track_id)
 
 
-def _describe_mark(found: Examination, mark: MarkRow | None, opens: bool | None) -> WatermarkEvidence:
+def _describe_mark(
+    found: Examination, mark: MarkRow | CopyRow | None, opens: bool | None
+) -> WatermarkEvidence:
     detection = found.detection
     if not detection.detected or detection.payload is None:
         return WatermarkEvidence(False, detection.false_alarm_probability)

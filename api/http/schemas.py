@@ -275,6 +275,7 @@ class VerificationReport(Wire):
     track: dict[str, Any] | None
     content: dict[str, Any]
     watermark: dict[str, Any]
+    copies: dict[str, Any] | None
     ledger: dict[str, Any] | None
     signer: dict[str, Any] | None
     time: dict[str, Any] | None
