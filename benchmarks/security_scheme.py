@@ -5,7 +5,7 @@ read them and how to write to them (`Grid`, `read_cells`, `push_cells`). Only th
 knows the chips (`Truth`); experiments use those to score an attacker, never to help one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,6 +198,7 @@ def write_bins(audio: Audio, change: Plane, grid: Grid) -> Audio:
 
 
 def bin_power(audio: Audio, grid: Grid) -> Plane:
-    """Power of every frame and bin, summed over channels: (frames, bins)."""
+    """Power of every frame and bin up to half the sample rate, summed over channels: (frames, bins)."""
     count = grid.frames.frames(audio.shape[1])
-    return frame_power(np.asarray(audio, np.float32), grid.frames, 0, count, 0)
+    every = replace(grid.frames, bins=grid.frames.window_samples // 2 + 1)
+    return frame_power(np.asarray(audio, np.float32), every, 0, count, 0)

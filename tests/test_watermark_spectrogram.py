@@ -1,9 +1,11 @@
 """The spectrogram: levels, frames, and the reading between bins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from watermark.profile import PN1
+from watermark.profile import PN1, PN2
 from watermark.spectrogram import (
     band_edges_hz,
     band_levels,
@@ -83,3 +85,18 @@ def test_whitening_forgets_level_tilt_and_gain() -> None:
 
 def test_silence_whitens_to_nothing() -> None:
     assert not np.abs(whiten(np.full((200, PN1.bands), -23.0, np.float32), PN1)[0]).max() > 1e-2
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100, 96_000])
+@pytest.mark.parametrize("shift_bands", [0.0, 16.9])
+def test_levels_are_those_of_all_bins(sample_rate: int, shift_bands: float) -> None:
+    grid = frame_grid(PN2, sample_rate)
+    every = replace(grid, bins=grid.window_samples // 2 + 1)
+    audio = np.random.default_rng(0).standard_normal((2, sample_rate)).astype(np.float32)
+    edges_hz = band_edges_hz(PN2, 0, shift_bands)
+    some, all_bins = (
+        band_levels(cumulative_log_power(frame_power(audio, g, 0, 20, 0), PN2), g, edges_hz)
+        for g in (grid, every)
+    )
+    assert np.array_equal(some, all_bins)
+    assert grid.bins < every.bins or sample_rate == 8_000

@@ -167,14 +167,16 @@ class Embedder:
         return self._grid.centre(last_frame) + self._grid.window_samples
 
     def _rows_of_bins(self) -> npt.NDArray[np.int64]:
-        """Return the row of cells of each bin, and the number of rows for a bin that is left alone."""
-        bins = self._grid.window_samples // 2 + 1
-        frequency_hz = np.arange(bins) * self._grid.sample_rate / self._grid.window_samples
+        """Return the row of cells of each bin, and the number of rows for a bin that is left alone; the bins
+        over the highest row are left out.
+        """
+        frequency_hz = np.arange(self._grid.bins) * self._grid.sample_rate / self._grid.window_samples
         octaves = np.log2(np.maximum(frequency_hz, 1.0) / self._profile.lowest_hz)
         band = np.floor(octaves * self._profile.bands_per_octave).astype(np.int64)
         rows = self._layout.row_bands
         row = np.searchsorted(rows[:, 0], band, side="right") - 1
-        return np.where((band >= 0) & (band < self._profile.bands), row, len(rows))
+        row = np.where((band >= 0) & (band < self._profile.bands), row, len(rows))
+        return row[: np.flatnonzero(row < len(rows))[-1] + 1]
 
     def _process(self, *, last: bool) -> FloatArray:
         """Mark the next chunk and return the samples that became final."""
@@ -237,7 +239,7 @@ class Embedder:
         scale = np.float32(hop / (size / 2))
         untouched = np.zeros((gains_db.shape[0], 1), np.float32)
         factors = (10.0 ** (np.concatenate([gains_db, untouched], axis=1) / 20) - 1).astype(np.float32)
-        factors = factors[:, self._row_of_bin] * scale  # (frames, bins)
+        factors = (factors * scale)[:, self._row_of_bin]  # (frames, bins up to the highest row)
         starts = (
             np.array([self._grid.centre(n) for n in range(first, stop)], np.int64) - size // 2 - self._origin
         )
@@ -249,8 +251,8 @@ class Embedder:
         change = self._change if inside else np.pad(self._change, edges)
         views = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)
         for channel in range(self._channels):
-            spectrum = fft.rfft(views[channel, starts + before] * window, axis=1)
-            pieces = fft.irfft(spectrum * factors, size, axis=1) * window
+            spectrum = fft.rfft(views[channel, starts + before] * window, axis=1)[:, : factors.shape[1]]
+            pieces = fft.irfft(spectrum * factors, size, axis=1) * window  # bins left out are 0
             for start, piece in zip(starts + before, pieces, strict=True):
                 change[channel, start : start + size] += piece
         self._change = change[:, before : change.shape[1] - after]

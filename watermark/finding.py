@@ -8,6 +8,7 @@ that share the synchronisation half read the same cells: the search is made once
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from .synchronisation import (
     scales_for,
     search,
     settle,
+    sync_statistic,
 )
 from .tracking import follow
 
@@ -41,6 +43,10 @@ NUDGE_COST = 0.35
 JUMP_COST = 0.55
 # The full search looks at the middle of a segment alone, unless the segment is all there is.
 SEARCHED_S = 9.0
+# A mark that stands this plainly, and in every quarter of the segment by nearly its part, was not cut there:
+# following paths would only cost.
+PLAIN_STATISTIC = 16.0
+PLAIN_SHARE = 0.75
 # Bound under which a placement found without the full search is taken to be the mark.
 QUICK_LOG_PROBABILITY = float(np.log(1e-5))
 
@@ -110,7 +116,7 @@ class Finder:
         readings = [
             Reading(p, read_cells(segment, self._layout, p).astype(np.float32), p.statistic) for p in found
         ]
-        for lead in leads:
+        for lead in () if self._is_plain(segment, found[0]) else leads:
             path = follow(segment, self._layout, lead)
             if len(path.runs) > 1:
                 freedom = NUDGE_COST * path.nudges + JUMP_COST * path.jumps
@@ -121,6 +127,17 @@ class Finder:
         kept = sorted([readings[0], *others], key=lambda reading: -reading.rank)
         self.segments.append(SegmentReadings(start_s, end_s, tuple(kept), found[0].statistic))
         return log_p <= QUICK_LOG_PROBABILITY
+
+    def _is_plain(self, segment: Segment, placement: Placement) -> bool:
+        """Say whether the pattern lies at one placement from the segment's beginning to its end."""
+        if placement.statistic < PLAIN_STATISTIC:
+            return False
+        edges = [segment.frames * quarter / 4 for quarter in range(5)]
+        least = PLAIN_SHARE * placement.statistic / 2  # a quarter of the cells has half the statistic
+        return all(
+            sync_statistic(read_cells(segment, self._layout, placement, first, last), self._layout) >= least
+            for first, last in pairwise(edges)
+        )
 
     def _placed(
         self, segment: Segment, scales: Sequence[float], span: tuple[int, int] | None, *, refined: int

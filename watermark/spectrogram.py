@@ -21,15 +21,21 @@ DB_PER_LOG_POWER = 4.342944819
 # Power under which a bin counts as silent: -140 dB relative to the bin of a full-scale sine, well under the
 # rounding noise of 16 bits, so that a clip turned down by 40 dB reads as before.
 SILENCE_POWER = 1e-14
+# How far over the highest band a mark may be read that was shifted up; bins over that are not looked at.
+MARGIN_OCTAVES = 0.5
 
 
 @dataclass(frozen=True)
 class FrameGrid:
-    """Where the frames of a transform lie: frame n is centred on sample round(n * hop_s * sample_rate)."""
+    """Where the frames of a transform lie: frame n is centred on sample round(n * hop_s * sample_rate).
+
+    `bins` is how many of the transform's bins are looked at, from 0 Hz on.
+    """
 
     sample_rate: int
     window_samples: int
     hop_s: float
+    bins: int
 
     def centre(self, frame: int) -> int:
         """Return the sample that frame number `frame` is centred on."""
@@ -46,7 +52,9 @@ class FrameGrid:
 def frame_grid(profile: Profile, sample_rate: int) -> FrameGrid:
     """Return the frames of `profile` at `sample_rate` Hz; the window is an even number that an FFT likes."""
     window_samples = 2 * fft.next_fast_len(round(profile.window_s * sample_rate / 2), real=True)
-    return FrameGrid(sample_rate, window_samples, profile.column_s / profile.frames_per_column)
+    highest_bin = profile.highest_hz * 2**MARGIN_OCTAVES * window_samples / sample_rate
+    bins = min(window_samples // 2 + 1, int(highest_bin) + profile.floor_bins + 3)
+    return FrameGrid(sample_rate, window_samples, profile.column_s / profile.frames_per_column, bins)
 
 
 def hann(samples: int) -> FloatArray:
@@ -65,7 +73,7 @@ def frame_power(audio: FloatArray, grid: FrameGrid, first: int, count: int, orig
 
     Returns
     -------
-    float32 (count, window_samples // 2 + 1)
+    float32 (count, grid.bins)
         A full-scale sine has power 1 in its bin.
     """
     half = grid.window_samples // 2
@@ -76,11 +84,11 @@ def frame_power(audio: FloatArray, grid: FrameGrid, first: int, count: int, orig
     window = hann(grid.window_samples)
     window /= window.sum() / 2
     views = np.lib.stride_tricks.sliding_window_view(padded, grid.window_samples, axis=1)
-    power = np.zeros((count, half + 1), np.float32)
+    power = np.zeros((count, grid.bins), np.float32)
     for channel in range(audio.shape[0]):
         # In slices, so that memory stays small.
         for a in range(0, count, 256):
-            spectrum = fft.rfft(views[channel, starts[a : a + 256] + before] * window, axis=1)
+            spectrum = fft.rfft(views[channel, starts[a : a + 256] + before] * window, axis=1)[:, : grid.bins]
             power[a : a + 256] += spectrum.real**2 + spectrum.imag**2
     return power
 
