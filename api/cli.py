@@ -16,6 +16,7 @@ from typer import rich_utils
 from . import (
     cli_answer,
     cli_bundle,
+    cli_copies,
     cli_custody,
     cli_keys,
     cli_log,
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_tracks.add_commands(app)
+cli_copies.add_commands(app)
 cli_service.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)

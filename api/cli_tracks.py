@@ -15,6 +15,7 @@ import generator
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .console import errors, output, print_json, show_progress
+from .copyrelease import recover_copies
 from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
@@ -26,6 +27,7 @@ from .release import recover
 from .report import Report
 from .settings import read_settings
 from .source import Encoding
+from .tracing import name_reported
 from .verification import verify
 
 ContainerOption = Annotated[str, typer.Option("--format", help="flac or wav.")]
@@ -154,6 +156,7 @@ def verify_command(
     refuse_existing(report_file)
     with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
         report = verify(installation, file, progress=progress)
+        recipients = name_reported(installation, report.predicate)
     if report_file is not None:
         try:
             with report_file.open("xb") as stream:
@@ -161,9 +164,11 @@ def verify_command(
         except OSError as error:
             raise WriteError(f"{report_file}: cannot be written: {error.strerror}") from error
     if as_json:
-        print_json(report.document())
+        print_json({**report.document(), **({"recipients": recipients} if recipients else {})})
     else:
         print_report(report, file.name)
+        for copy_id, name in recipients.items():
+            output.print(f"  copy {copy_id}: {name or '(erased)'}", markup=False)
     if not report.verdict.good:
         raise typer.Exit(BAD)
 
@@ -191,6 +196,11 @@ def open_for_writing(home: Path | None) -> Installation:
         errors.print(f"track {track_id} was logged when the program stopped: its release is finished now")
     for track_id in recovery.removed:
         errors.print(f"track {track_id} was never logged: its leftovers are removed")
+    recovery = recover_copies(installation)
+    for copy_id in recovery.finished:
+        errors.print(f"copy {copy_id} was logged when the program stopped: its release is finished now")
+    for copy_id in recovery.removed:
+        errors.print(f"copy {copy_id} was never logged: its leftovers are removed")
     return installation
 
 

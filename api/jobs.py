@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .copyrelease import recover_copies
 from .errors import ConflictError, OverloadError
 from .installation import Installation, now
 from .issuing import Issued, make_track_id
@@ -56,6 +57,7 @@ class Jobs:
     def start(self) -> None:
         """Settle what an earlier process left, then take jobs."""
         recover(self._installation)
+        recover_copies(self._installation)
         registry = self._installation.registry
         for job in registry.list_unfinished_jobs():
             track = registry.find_track(job.track_id)

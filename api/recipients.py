@@ -1,7 +1,7 @@
 """Who received copies: names, sealed in the vault, and the copies that are theirs."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections import defaultdict
 
 import ledger
 
@@ -43,12 +43,11 @@ def name_recipients(installation: Installation, track_id: str) -> dict[bytes, st
     }
 
 
-def find_earlier(
-    installation: Installation, track_id: str, names: Mapping[bytes, str], recipient: str
-) -> list[CopyRow]:
-    """Return the copies of a track that this recipient has; `names` as `name_recipients` gives them."""
-    return [
-        row
-        for row in installation.copies.list_of_track(track_id)
-        if names.get(row.recipient_commitment) == recipient
-    ]
+def list_by_recipient(installation: Installation, track_id: str) -> dict[str, list[CopyRow]]:
+    """Return a track's copies by whose they are, oldest first; those of erased recipients are left out."""
+    names = name_recipients(installation, track_id)
+    found: dict[str, list[CopyRow]] = defaultdict(list)
+    for row in installation.copies.list_of_track(track_id):
+        if (name := names.get(row.recipient_commitment)) is not None:
+            found[name].append(row)
+    return dict(found)

@@ -136,6 +136,15 @@ def name_copies(installation: Installation, track_id: str) -> dict[str, str | No
     }
 
 
+def name_reported(installation: Installation, predicate: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return whose the copies are that a verification report names, by copy id; as `name_copies`."""
+    named = [item["copy_id"] for item in (predicate["copies"] or {"named": ()})["named"]]
+    if not named:
+        return {}
+    names = name_copies(installation, predicate["track"]["track_id"])
+    return {copy_id: names[copy_id] for copy_id in named}
+
+
 def build_trace(traced: Traced, *, time: str) -> dict[str, Any]:
     """Return the predicate of a trace's report: JSON without floats, and without names."""
     return {
