@@ -24,6 +24,7 @@ from contextlib import AbstractContextManager
 import sqlalchemy
 from sqlalchemy import Connection
 
+from .collection import pause_collector
 from .custodian import Custodian
 from .database import Database
 from .ed25519 import Verify
@@ -81,7 +82,7 @@ class Committer:
         """
         edge, self._edge = self._edge, None  # until all has gone well
         try:
-            with self._database.translate_errors(), begin() as connection:
+            with pause_collector(), self._database.translate_errors(), begin() as connection:
                 edge = self._check_edge(connection, edge)
                 with self._lockstep.hold(self._database, connection, edge.state) as held:
                     batch, outcomes = self._append(connection, edge, submissions)

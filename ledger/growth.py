@@ -15,7 +15,7 @@ upwards. One hash for each new node does what a proof computed by itself does wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import merkle
 from .merkle import Coordinate
@@ -36,6 +36,9 @@ class Growth:
     old_size: int
     size: int
     levels: tuple[Level, ...]
+    _tails: dict[Coordinate, tuple[bytes, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def root(self) -> bytes:
@@ -46,13 +49,19 @@ class Growth:
         """Return the audit path of a new leaf in the tree of `size`."""
         if not self.old_size <= index < self.size:
             raise ValueError(f"expected a new leaf from {self.old_size} below {self.size}, got {index}")
-        siblings = []
-        for level in self.levels[:-1]:
-            sibling = (index ^ 1) - level.start
-            if sibling < len(level.hashes):
-                siblings.append(level.hashes[sibling])
-            index >>= 1
-        return tuple(siblings)
+        return self._climb(0, index)
+
+    def _climb(self, number: int, position: int) -> tuple[bytes, ...]:
+        """Return the siblings from a node up; the paths of two neighbours share all but their first hash."""
+        if number == len(self.levels) - 1:
+            return ()
+        parent = (number + 1, position >> 1)
+        above = self._tails.get(parent)
+        if above is None:
+            above = self._tails[parent] = self._climb(*parent)
+        level = self.levels[number]
+        sibling = (position ^ 1) - level.start
+        return (level.hashes[sibling], *above) if sibling < len(level.hashes) else above
 
     def nodes(self) -> list[tuple[Coordinate, bytes]]:
         """Return the new full subtrees above the leaves, with their hashes, level by level."""

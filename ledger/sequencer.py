@@ -195,15 +195,17 @@ class Sequencer:
                 )
 
     def _check_place(self, place: Place) -> None:
+        head = self._head(place.asset)
         if place.origin != self._state.origin:
             raise EventError(
                 f"expected an event for the log {self._state.origin!r}, got {place.origin!r:.120}"
             )
-        expected = self._next_place(place.asset)
-        if place != expected:
+        prev = head.leaf_hash if head else b""
+        if (place.n, place.prev) != (head.n + 1 if head else 0, prev):
+            expected = Place.after(self._state.origin, place.asset, head)
             raise LedgerConflictError(
                 f"{place.asset}: expected event {expected.n} after {expected.prev.hex() or 'nothing'}, "
                 f"got {place.n} after {place.prev.hex() or 'nothing'}",
                 asset=place.asset,
-                head=self._head(place.asset),
+                head=head,
             )

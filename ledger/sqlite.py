@@ -149,7 +149,7 @@ class SqliteDatabase:
             " WHERE n = (SELECT max(n) FROM ledger_entry WHERE asset = value)",
             (json.dumps(list(assets)),),
         )
-        return {asset: Head(n, leaf) for asset, n, leaf in rows}
+        return {asset: Head(n, leaf) for asset, n, leaf in rows.all()}
 
     def read_nodes(
         self, connection: Connection, coordinates: Sequence[Coordinate]

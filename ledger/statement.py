@@ -42,10 +42,6 @@ class Statement:
     predicate_type: str
     predicate: Mapping[str, Any]
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle for a worker process: a read-only mapping does not do so by itself."""
-        return _restore, (self.subjects, self.predicate_type, dict(self.predicate))
-
 
 def build_statement(predicate_type: str, subjects: Sequence[Subject], predicate: Mapping[str, Any]) -> bytes:
     """Return the canonical bytes of a statement.
@@ -85,10 +81,6 @@ def parse_statement(payload: bytes) -> Statement:
     if not isinstance(predicate, dict):
         raise FormatError(f"statement: expected an object as predicate, got {type(predicate).__name__}")
     predicate_type = check_text(members["predicateType"], "statement predicateType", max_characters=256)
-    return Statement(subjects, predicate_type, types.MappingProxyType(predicate))
-
-
-def _restore(subjects: tuple[Subject, ...], predicate_type: str, predicate: dict[str, Any]) -> Statement:
     return Statement(subjects, predicate_type, types.MappingProxyType(predicate))
 
 

@@ -193,7 +193,7 @@ def check_written(database: Database, connection: Connection, edge: Edge, batch:
 
 def _read_from(connection: Connection, table: Table, start: int) -> list[tuple[Any, ...]]:
     query = select(table).where(table.c.entry_index >= start).order_by(table.c.entry_index)
-    return [tuple(row) for row in connection.execute(query)]
+    return [tuple(row) for row in connection.execute(query).all()]
 
 
 def _read_keyed(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from postgres_cluster import Cluster, run_cluster
+
+from benchmarks.postgres_cluster import Cluster, run_cluster
 
 SAMPLE_RATE = 44_100
 Audio = NDArray[np.float32]

@@ -1,12 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_world import ACTOR_KEY, OTHER_KEY
 
-from ledger import open_envelope, sign_envelope
+from ledger import envelope, open_envelope, sign_envelope
 from ledger.canonical import format_json, parse_object
 from ledger.encoding import decode_base64, decode_base64url, encode_base64, encode_base64url
-from ledger.envelope import MAX_ENTRY_BYTES, encode_pae, format_envelope, parse_envelope
+from ledger.envelope import MAX_ENTRY_BYTES, Envelope, encode_pae, format_envelope, parse_envelope
 from ledger.errors import BadSignatureError, FormatError, LedgerError, UnknownKeyError
 
 
@@ -92,3 +94,22 @@ def test_a_base64_text_has_one_spelling(text: str) -> None:
         except FormatError:
             continue
         assert encode(data) == text
+
+
+def test_the_common_form_is_read_as_any_other_is() -> None:
+    """A single signature by a thumbprint is read without JSON: what it says must be the same."""
+    entry = sign_envelope(b"payload", [ACTOR_KEY])
+    others = [entry, sign_envelope(b"", [ACTOR_KEY]), sign_envelope(bytes(range(256)), [ACTOR_KEY])]
+    for text in others:
+        assert parse_envelope(text) == envelope._parse_envelope(text)
+    for position in range(len(entry)):
+        for byte in (b'"', b"\\", b" ", b"A", b"=", b"\n", b"\xff"):
+            changed = entry[:position] + byte + entry[position + 1 :]
+            assert _read(parse_envelope, changed) == _read(envelope._parse_envelope, changed)
+
+
+def _read(parse: Callable[[bytes], Envelope], entry: bytes) -> Envelope | None:
+    try:
+        return parse(entry)
+    except FormatError:
+        return None

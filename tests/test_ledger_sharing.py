@@ -24,9 +24,9 @@ from ledger_world import (
     sha,
     sign_event,
 )
-from postgres_cluster import Cluster, run_cluster
 
 import ledger
+from benchmarks.postgres_cluster import Cluster, run_cluster
 from ledger import Draft, Head, Place, Receipt, Store, merkle, postgres, sequencing
 from ledger.database import open_database
 from ledger.errors import (

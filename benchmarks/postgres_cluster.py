@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 BINARIES = Path("/usr/lib/postgresql")
 USER = "nobody"
@@ -71,7 +72,7 @@ class Cluster:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **identity())
 
 
-def identity() -> dict[str, object]:
+def identity() -> dict[str, Any]:
     """Return the options by which a subprocess is no longer root."""
     return {"user": USER, "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
