@@ -185,6 +185,7 @@ def deliver(
             raise
         final = finish_copy(installation, row)
     progress("log", 1.0)
+    row = installation.copies.get_released(copy_id)
     return Delivered(row, final / row.audio_name, receipt.index, receipt.leaf_hash, writer.clipped)
 
 
