@@ -34,6 +34,22 @@ class KeyKind:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One round of a search: which hypotheses are tried, with how much effort.
+
+    `density` thins the query's landmarks as it does those of an index. `limit` bounds the postings that are
+    read from a segment for each hypothesis, the rarest keys first; `best` is how many candidates of each are
+    looked at, `verified` how many of all are held against their sketches.
+    """
+
+    name: str
+    density: int
+    limit: int
+    best: int
+    verified: int
+
+
+@dataclass(frozen=True)
 class FingerprintProfile:
     """All constants of one fingerprint.
 
@@ -59,6 +75,20 @@ class FingerprintProfile:
     query_density: int
     rich: KeyKind
     lean: KeyKind
+    # Search: rounds in order, each only if those before found nothing. First as it is, then with all the
+    # query's landmarks, then with speed, tempo and pitch changed.
+    plain: Stage
+    deep: Stage
+    swept: Stage
+    # The sweeps: bounds of speed and tempo, of pitch in bands; steps, in bands for speed and pitch.
+    slowest: float
+    fastest: float
+    pitch_bands: int
+    sweep_bands: float
+    tempo_step: float
+    # A long query is asked about in windows.
+    window_s: float
+    window_hop_s: float
 
     @property
     def frame_s(self) -> float:
@@ -112,6 +142,16 @@ FP1 = FingerprintProfile(
         pitch_steps=4,
         pitch_tolerance=0.6,
     ),
+    plain=Stage(name="plain", density=13, limit=1_000_000, best=12, verified=12),
+    deep=Stage(name="deep", density=40, limit=2_000_000, best=24, verified=24),
+    swept=Stage(name="swept", density=13, limit=150_000, best=3, verified=32),
+    slowest=0.74,
+    fastest=1.27,
+    pitch_bands=10,
+    sweep_bands=1.0,
+    tempo_step=0.045,
+    window_s=12.0,
+    window_hop_s=9.0,
 )
 
 PROFILE = FP1
