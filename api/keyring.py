@@ -5,6 +5,7 @@
     |- log-mldsa44.key      32 secret bytes: signs published checkpoints as well, after quantum computers
     |- issuer-0001.pem      signs statements; the one with the highest number signs, the others are history
     |- report.pem           signs verification reports
+    |- originals.key        seals recordings as they were before their marks (`api.originals`)
     |- persons/            a key for each person whose data is sealed (`ledger.vault`)
     |- watermark-0001.key   32 or 64 secret bytes for each epoch: one embeds, all detect (`api.epochs`)
     |- watermark-epochs.json   when each epoch was made, and which ones only detect
