@@ -24,6 +24,8 @@ MEAN = 1.0
 DEVIATION = 2.0
 # A match is claimed from here on: one query of unindexed music in a million.
 CLAIMED_PROBABILITY = 1e-6
+# No smaller probability is told: nothing that can be measured speaks for the shape of the tail out there.
+LEAST_PROBABILITY = 1e-30
 # Under so many words (1 s) compared there is no agreement to speak of.
 LEAST_WORDS = 25
 
@@ -98,4 +100,4 @@ def agree(values: DoubleArray, squares: DoubleArray) -> float:
 def bound_false_alarm(agreement: float, trials: int) -> float:
     """Bound the probability that the best of `trials` places in other recordings agrees as well."""
     tail = float(special.ndtr(-(agreement - MEAN) / DEVIATION))
-    return min(1.0, trials * tail)
+    return min(1.0, max(LEAST_PROBABILITY, trials * tail))

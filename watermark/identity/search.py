@@ -21,6 +21,7 @@ from .decision import CLAIMED_PROBABILITY, Agreement, bound_false_alarm, measure
 from .extraction import Query, cut_query
 from .hashing import UNCHANGED, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
+from .matches import find_range, join_matches, place_in_window
 from .outcome import Identification, Match, Placement, Sketch
 from .profile import PROFILE, FingerprintProfile, Stage
 from .segment import Segment
@@ -28,13 +29,10 @@ from .voting import Candidate, count_votes
 
 # Votes that a candidate needs to be held against its sketch.
 LEAST_VOTES = 4
-# Placements of one track this close together, and scales, are the same.
-SAME_S = 0.4
-SAME_SCALE = 0.02
 # A change of pitch that goes with the scale like this (semitones) is one of speed.
 SPEED_TOLERANCE = 0.1
-# A range begins and ends where agreement falls under this share of what it is inside.
-RANGE_SHARE = 0.4
+# A range that comes this close to an end of the query reaches it.
+END_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,13 @@ class _Found:
     probability: float
 
 
-def identify(query: Query, index: Index, *, profile: FingerprintProfile = PROFILE) -> Identification:
+def identify(
+    query: Query,
+    index: Index,
+    *,
+    claimed_probability: float = CLAIMED_PROBABILITY,
+    profile: FingerprintProfile = PROFILE,
+) -> Identification:
     """Find the recordings that a query, or parts of it, are.
 
     Parameters
@@ -66,6 +70,8 @@ def identify(query: Query, index: Index, *, profile: FingerprintProfile = PROFIL
     query : Query
         From `extract_query` or `Extractor`; of any length.
     index : Index
+    claimed_probability : float
+        A match is claimed when the bound on its false-alarm probability is at most this.
 
     Returns
     -------
@@ -87,12 +93,18 @@ def identify(query: Query, index: Index, *, profile: FingerprintProfile = PROFIL
     for start_s in starts:
         end_s = query.seconds if len(starts) == 1 else start_s + profile.window_s
         window, begins_s = cut_query(query, start_s=start_s, end_s=end_s, profile=profile)
-        expected = [_on_clock(match, begins_s) for match in matches if match.query_end_s > begins_s]
-        found, tried = _search_window(window, index, expected, profile)
+        expected = [
+            (match.track, place_in_window(match.placement, begins_s))
+            for match in matches
+            if match.query_end_s > begins_s
+        ]
+        found, tried = _search_window(window, index, expected, claimed_probability / len(starts), profile)
         hypotheses = max(hypotheses, tried)
         for each in found:
-            matches.append(_describe(each, window, begins_s, len(starts)))
-    joined = _join(matches)
+            sketch = index.sketch_of(each.track)
+            if sketch is not None:
+                matches.append(_describe(each, query, sketch, begins_s, len(starts), profile))
+    joined = join_matches(matches)
     joined.sort(key=lambda match: (match.false_alarm_probability, match.bit_error_rate))
     return Identification(tuple(joined), hypotheses)
 
@@ -124,12 +136,16 @@ def _window_starts(seconds: float, profile: FingerprintProfile) -> list[float]:
 
 
 def _search_window(
-    window: Query, index: Index, expected: Sequence[tuple[int, Placement]], profile: FingerprintProfile
+    window: Query,
+    index: Index,
+    expected: Sequence[tuple[int, Placement]],
+    claimed: float,
+    profile: FingerprintProfile,
 ) -> tuple[list[_Found], int]:
     """Search a window round by round; `expected` is where earlier windows say it goes on."""
     hypotheses = [UNCHANGED]
     trials = len(expected)
-    found = _verify(window, index, expected, trials)
+    found = _verify(window, index, expected, trials, claimed)
     # What goes on plainly is not looked for again.
     if found:
         return found, 1
@@ -139,7 +155,7 @@ def _search_window(
         candidates = _vote(window, index, stage, hypotheses, profile)
         places = [(candidate.track, _place(candidate, profile)) for candidate in candidates]
         trials += len(places)
-        found = _verify(window, index, places, trials)
+        found = _verify(window, index, places, trials, claimed)
         if found:
             break
     return found, len(hypotheses) + (stage is profile.swept)
@@ -174,7 +190,7 @@ def _place(candidate: Candidate, profile: FingerprintProfile) -> Placement:
 
 
 def _verify(
-    window: Query, index: Index, places: Sequence[tuple[int, Placement]], trials: int
+    window: Query, index: Index, places: Sequence[tuple[int, Placement]], trials: int, claimed: float
 ) -> list[_Found]:
     """Hold places against their sketches; keep those that cannot be chance, one for each track."""
     best: dict[int, _Found] = {}
@@ -185,7 +201,7 @@ def _verify(
         agreement = measure_agreement(window.sketch, sketch, placement)
         probability = bound_false_alarm(agreement.total, trials)
         known = best.get(track)
-        if probability <= CLAIMED_PROBABILITY and (known is None or agreement.total > known.agreement.total):
+        if probability <= claimed and (known is None or agreement.total > known.agreement.total):
             best[track] = _Found(track, placement, agreement, probability)
     found = []
     for track, each in best.items():
@@ -209,88 +225,35 @@ def _refine(window: Query, sketch: Sketch, placement: Placement) -> Placement:
     return refine_pitch(window.sketch, sketch, refined)
 
 
-def _describe(found: _Found, window: Query, begins_s: float, windows: int) -> Match:
-    """Say on the query's clock what was found in a window that begins at `begins_s`."""
-    first, last = _matching_range(found.agreement)
-    word_s = window.sketch.profile.word_s
-    scale, start_s = found.placement.time_scale, found.placement.track_start_s
-    word = found.agreement.first_word
-    low_s = ((word + first) * word_s - start_s) / scale
-    high_s = ((word + last) * word_s - start_s) / scale
-    # A range that comes within half a second of the window's end reaches it.
-    low_s = 0.0 if low_s < 0.5 else low_s
-    high_s = window.seconds if high_s > window.seconds - 0.5 else high_s
-    low_s = max(low_s, -start_s / scale)
+def _describe(
+    found: _Found, query: Query, sketch: Sketch, begins_s: float, windows: int, profile: FingerprintProfile
+) -> Match:
+    """Say on the query's clock what was found in a window that begins at `begins_s`.
+
+    The range is looked for beyond the window too: the neighbours may have been taken up with another track.
+    """
+    around, around_s = cut_query(
+        query,
+        start_s=begins_s - profile.window_hop_s,
+        end_s=begins_s + profile.window_s + profile.window_hop_s,
+        profile=profile,
+    )
+    scale = found.placement.time_scale
+    placement = replace(found.placement, track_start_s=found.placement.track_start_s - scale * begins_s)
+    there = place_in_window(placement, around_s)
+    agreement = measure_agreement(around.sketch, sketch, there)
+    first, last = find_range(agreement)
+    word_s = query.sketch.profile.word_s
+    low_s = ((agreement.first_word + first) * word_s - placement.track_start_s) / scale
+    high_s = ((agreement.first_word + last) * word_s - placement.track_start_s) / scale
+    low_s = 0.0 if low_s < END_S else low_s
+    high_s = query.seconds if high_s > query.seconds - END_S else high_s
     return Match(
         track=found.track,
-        placement=replace(found.placement, track_start_s=start_s - scale * begins_s),
-        query_start_s=begins_s + low_s,
-        query_end_s=begins_s + high_s,
+        placement=placement,
+        # Nothing of the query lies before the track's own beginning.
+        query_start_s=max(low_s, -placement.track_start_s / scale),
+        query_end_s=high_s,
         bit_error_rate=found.agreement.bit_error_rate,
         false_alarm_probability=min(1.0, windows * found.probability),
-    )
-
-
-def _matching_range(agreement: Agreement) -> tuple[int, int]:
-    """First and last row of the stretch that agrees: the largest sum of what exceeds a share of the usual."""
-    values = agreement.values
-    if not values.size:
-        return 0, 0
-    smooth = np.convolve(values, np.ones(25) / 25, mode="same")
-    usual = float(np.quantile(smooth, 0.8))
-    running = np.concatenate([[0.0], np.cumsum(values - RANGE_SHARE * usual)])
-    lowest = np.minimum.accumulate(running)
-    last = int((running - lowest).argmax())
-    first = int(running[: last + 1].argmin())
-    return first, last
-
-
-def _on_clock(match: Match, begins_s: float) -> tuple[int, Placement]:
-    placement = match.placement
-    start_s = placement.track_start_s + placement.time_scale * begins_s
-    return match.track, replace(placement, track_start_s=start_s)
-
-
-def _join(matches: Sequence[Match]) -> list[Match]:
-    """Join matches of one track that continue each other."""
-    joined: list[Match] = []
-    for match in sorted(matches, key=lambda match: (match.track, match.query_start_s)):
-        last = joined[-1] if joined else None
-        if last is not None and last.track == match.track and _continues(last, match):
-            joined[-1] = _unite(last, match)
-        else:
-            joined.append(match)
-    return joined
-
-
-def _continues(first: Match, second: Match) -> bool:
-    if second.query_start_s > first.query_end_s + 1.0:
-        return False
-    here, there = first.placement, second.placement
-    at = second.query_start_s
-    expected = here.track_start_s + here.time_scale * at
-    given = there.track_start_s + there.time_scale * at
-    return abs(given - expected) < SAME_S and abs(here.time_scale / there.time_scale - 1) < SAME_SCALE
-
-
-def _unite(first: Match, second: Match) -> Match:
-    """Make one match of two: the line through both, the sum of their lengths' evidence."""
-    here, there = first.placement, second.placement
-    ends = (first.query_start_s, max(first.query_end_s, second.query_end_s))
-    left = here.track_start_s + here.time_scale * ends[0]
-    right = there.track_start_s + there.time_scale * ends[1]
-    scale = (right - left) / max(ends[1] - ends[0], 1e-9)
-    lengths = (first.query_end_s - first.query_start_s, second.query_end_s - second.query_start_s)
-    share = lengths[0] / max(sum(lengths), 1e-9)
-    return Match(
-        track=first.track,
-        placement=Placement(
-            left - scale * ends[0],
-            scale,
-            share * here.pitch_semitones + (1 - share) * there.pitch_semitones,
-        ),
-        query_start_s=ends[0],
-        query_end_s=ends[1],
-        bit_error_rate=share * first.bit_error_rate + (1 - share) * second.bit_error_rate,
-        false_alarm_probability=min(first.false_alarm_probability, second.false_alarm_probability),
     )

@@ -12,10 +12,17 @@ import numpy.typing as npt
 from .hashing import Groups, Hypothesis, query_keys
 from .segment import GAP_FRAMES, Segment, look_up
 
+DoubleArray = npt.NDArray[np.float64]
+
 # Votes are counted in bins of 8 frames, each with its successor.
 BIN_BITS = 3
 # Frames of a query, on the track's clock, that a vote can hold: 80 s.
 FRAME_BITS = 12
+# The line through a candidate's votes: how many frames off it the votes of each next fit may lie, how long
+# the votes must reach, and how much the hypothesis may have missed the scale by.
+LINE_REACHES = (8.0, 4.0, 2.5)
+LEAST_SPAN_FRAMES = 75
+STEEPEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,16 +99,17 @@ def _describe(
     )
 
 
-def _fit_line(frames: npt.NDArray[np.float64], starts: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _fit_line(frames: DoubleArray, starts: DoubleArray) -> tuple[float, float]:
     """Fit starts = start + slope * frames, outliers left out; returns start and slope."""
-    # Few votes, or votes of one moment, say where but not how fast.
     start, slope = float(np.median(starts)), 0.0
     kept = np.ones(frames.size, np.bool_)
-    for reach in (8.0, 4.0, 2.5):
-        if kept.sum() < 8 or np.ptp(frames[kept]) < 75:
+    for reach in LINE_REACHES:
+        x, y = frames[kept], starts[kept]
+        # Few votes, or votes of one moment, say where but not how fast.
+        if x.size < 8 or np.ptp(x) < LEAST_SPAN_FRAMES:
             break
-        fit = np.polynomial.polynomial.polyfit(frames[kept], starts[kept], 1)
-        # The prior that there is no slope, as strong as eight votes of 1 % of deviation.
-        start, slope = float(fit[0]), float(fit[1])
+        apart = x - x.mean()
+        slope = float(apart @ y / (apart @ apart))
+        start = float(y.mean() - slope * x.mean())
         kept = np.abs(starts - start - slope * frames) < reach
-    return (start, slope) if abs(slope) < 0.05 else (float(np.median(starts)), 0.0)
+    return (start, slope) if abs(slope) < STEEPEST else (float(np.median(starts)), 0.0)
