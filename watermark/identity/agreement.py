@@ -157,7 +157,9 @@ def placed_frames(query: SketchQuery, track: Sketch, placement: Placement) -> Sk
         raise ValueError(f"expected a sketch of {query.profile.name!r}, got {track.profile_name!r}")
     frames = warp_query(query, placement)
     count = max(0, min(len(frames.audible), len(track.words) - frames.first_word))
-    return SketchFrames(frames.first_word, frames.differences[:count], frames.audible[:count])
+    return SketchFrames(
+        frames.first_word, frames.differences[:count], frames.audible[:count], frames.loudness[:count]
+    )
 
 
 def word_bits(words: npt.NDArray[np.uint32], bits: int) -> npt.NDArray[np.bool_]:

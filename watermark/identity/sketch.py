@@ -60,11 +60,14 @@ class SketchFrames:
         Signed; a bit of the word is 1 where its difference is positive. NaN where the query holds no such
         band, because its pitch was moved.
     audible : bool (n,)
+    loudness : float32 (n,)
+        Natural log of the power in the loudest wide band; what makes a frame audible.
     """
 
     first_word: int
     differences: FloatArray
     audible: npt.NDArray[np.bool_]
+    loudness: FloatArray
 
 
 class SketchExtractor:
@@ -130,7 +133,7 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
     last = max(first, int(np.ceil(end / profile.word_s - 1e-9)))
     if not count or first == last:
         empty = np.zeros((0, profile.bits), np.float32)
-        return SketchFrames(first, empty, np.zeros(0, np.bool_))
+        return SketchFrames(first, empty, np.zeros(0, np.bool_), np.zeros(0, np.float32))
     matrix = _band_matrix(profile, round(placement.pitch_semitones * profile.bands_per_octave / 12, 3))
     steps = (
         np.arange(first, last)[:, None] * profile.word_s + np.array([-profile.lag_s, profile.lag_s])
@@ -146,7 +149,8 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
     at = levels[index] * (1 - fraction) + levels[after] * fraction  # (words, 2, word_bands)
     loudest = np.nanmax(at, axis=2).max(axis=1)
     slopes = at[:, :, :-1] - at[:, :, 1:]
-    return SketchFrames(first, slopes[:, 1] - slopes[:, 0], loudest >= np.log(profile.audible_power))
+    audible = loudest >= np.log(profile.audible_power)
+    return SketchFrames(first, slopes[:, 1] - slopes[:, 0], audible, loudest)
 
 
 def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArray:

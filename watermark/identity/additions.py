@@ -1,0 +1,174 @@
+"""Additions made exact and told together with the gaps: which of them are one change, and where it begins."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from .excess import Raised, Span, share_lowered
+from .kinds import Gap
+from .outcome import OVERLAID, REPLACED, Placement
+from .sketch import SketchQuery
+
+DoubleArray = npt.NDArray[np.float64]
+
+# Shares of cells that are lower than the track under which a gap is covered, over which replaced; between
+# them what the words say stands.
+COVERED_SHARE = 0.10
+REPLACED_SHARE = 0.22
+# A gap is not told where so much of it is buried in noise and nothing rises out of that.
+BURIED_SHARE = 0.5
+# Additions of one kind with less between them are one: speech has pauses.
+JOIN_S = 0.7
+# A border told by the words within this of one told by the levels is the more exact.
+NEAR_S = 0.3
+# Borders are sought so far around a raised run, by the step between means over this long.
+SEARCH_S = 0.24
+STEP_S = 0.12
+
+
+def judge_gaps(
+    gaps: tuple[Gap, ...], spans: tuple[Span, ...], query: SketchQuery
+) -> tuple[list[Gap], list[tuple[float, float]]]:
+    """Correct replaced and overlaid by the levels, and take out gaps that are damage.
+
+    Returns the gaps that stay and the ranges, on the track's scale of time, that nothing can be said of.
+    """
+    profile = query.profile
+    told, damaged = [], []
+    for gap in gaps:
+        span = _span_of(gap, spans)
+        if gap.kind not in (REPLACED, OVERLAID) or span is None:
+            told.append(gap)
+            continue
+        first, last = gap.track_start_s / profile.stored_row_s, gap.track_end_s / profile.stored_row_s
+        rows = slice(max(0, int(first) - span.first_row), max(0, int(np.ceil(last)) - span.first_row))
+        buried = span.buried[rows]
+        middle = slice(profile.first_middle, profile.first_high)
+        risen = np.nan_to_num(span.excess_db[rows, middle]).max(axis=1, initial=0.0) > 6.0
+        if len(buried) and buried.mean() >= BURIED_SHARE and risen.mean() < 0.3:
+            damaged.append((gap.start_s, gap.end_s))
+            continue
+        share = share_lowered(span, first, last, profile)
+        kind = gap.kind
+        if share < COVERED_SHARE:
+            kind = OVERLAID
+        elif share > REPLACED_SHARE:
+            kind = REPLACED
+        told.append(replace(gap, kind=kind))
+    return told, damaged
+
+
+def join_additions(
+    gaps: list[Gap], raised: tuple[Raised, ...], query: SketchQuery, warp: Placement
+) -> list[Gap]:
+    """Return the gaps together with what is raised; what meets a gap widens or confirms it."""
+    told = list(gaps)
+    for run in raised:
+        addition = _addition(run, query, warp)
+        meets = [gap for gap in told if _overlap(gap, addition) > 0 and gap.band == addition.band]
+        others = [gap for gap in told if _overlap(gap, addition) > 0 and gap.band != addition.band]
+        if run.band != "audible" and others:
+            continue
+        if not meets:
+            told.append(addition)
+            continue
+        if all(gap.kind == OVERLAID for gap in meets):
+            whole = addition
+            for gap in meets:
+                whole = _widen(gap, whole)
+                told.remove(gap)
+            told.append(whole)
+    return _join_neighbours(told)
+
+
+def _addition(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
+    """Return a raised run as a gap, its borders sought in the query's own spectrogram where that holds it."""
+    profile = query.profile
+    row_s = profile.stored_row_s
+    start_s = (run.span.first_row + run.first) * row_s
+    end_s = (run.span.first_row + run.last) * row_s
+    if profile.first_middle <= run.column < profile.first_high:
+        start_s = _border(run, query, warp, start_s, rising=True)
+        end_s = _border(run, query, warp, end_s, rising=False)
+    excess = run.span.excess_db[run.first : run.last, run.column]
+    nats = float(np.nansum(np.minimum(excess, 12.0)))
+    shift_s = run.span.shift_s
+    trust = float(1 - np.exp(-max(nats, 0.0) / 8.0))
+    return Gap(OVERLAID, start_s - shift_s, end_s - shift_s, start_s, end_s, trust, run.span.line, run.band)
+
+
+def _border(run: Raised, query: SketchQuery, warp: Placement, near_s: float, *, rising: bool) -> float:
+    """Track second near the given one where the raised column steps up (or down) most in the query."""
+    profile = query.profile
+    split = np.linspace(0, profile.spectrum_bands, profile.middle_columns + 1)
+    shift = warp.pitch_semitones * profile.bands_per_octave / 12
+    low, high = split[run.column - profile.first_middle : run.column - profile.first_middle + 2] + shift
+    bands = slice(max(0, round(low)), max(1, round(high)))
+    reach = SEARCH_S + STEP_S
+    times = near_s + np.arange(-reach, reach + 1e-9, profile.spectrum_hop_s)
+    frames = (times - run.span.shift_s) / (warp.time_scale * profile.spectrum_hop_s)
+    frames = np.clip(np.rint(frames), 0, len(query.power) - 1).astype(np.int64)
+    rows = np.clip(times / profile.stored_row_s, 0, None).astype(np.int64) - run.span.first_row
+    expected = run.span.expected[np.clip(rows, 0, len(run.span.expected) - 1), run.column]
+    over = np.log(np.maximum(query.power[frames][:, bands].mean(axis=1) / expected, 1.0))
+    width = round(STEP_S / profile.spectrum_hop_s)
+    running = np.concatenate(([0.0], np.cumsum(np.minimum(over, 3.0))))
+    places = np.arange(width, len(over) - width + 1)
+    steps = (running[places + width] - running[places]) - (running[places] - running[places - width])
+    place = int(places[(steps if rising else -steps).argmax()])
+    return float(times[min(place, len(times) - 1)] - profile.spectrum_hop_s / 2)
+
+
+def _widen(gap: Gap, addition: Gap) -> Gap:
+    """One change out of two that overlap; where borders nearly agree, the words' (the gap's) is taken."""
+    start_s = (
+        gap.start_s if abs(gap.start_s - addition.start_s) < NEAR_S else min(gap.start_s, addition.start_s)
+    )
+    end_s = gap.end_s if abs(gap.end_s - addition.end_s) < NEAR_S else max(gap.end_s, addition.end_s)
+    shift_s = gap.track_start_s - gap.start_s
+    return Gap(
+        OVERLAID,
+        start_s,
+        end_s,
+        start_s + shift_s,
+        end_s + shift_s,
+        max(gap.confidence, addition.confidence),
+        gap.line,
+        gap.band,
+    )
+
+
+def _join_neighbours(gaps: list[Gap]) -> list[Gap]:
+    joined: list[Gap] = []
+    for gap in sorted(gaps, key=lambda gap: (gap.band, gap.start_s, gap.track_start_s)):
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and last.kind == gap.kind == OVERLAID
+            and last.band == gap.band
+            and gap.start_s - last.end_s < JOIN_S
+            and abs((gap.track_start_s - gap.start_s) - (last.track_start_s - last.start_s)) < JOIN_S / 4
+        ):
+            joined[-1] = replace(
+                last,
+                end_s=max(last.end_s, gap.end_s),
+                track_end_s=max(last.track_end_s, gap.track_end_s),
+                confidence=max(last.confidence, gap.confidence),
+            )
+        else:
+            joined.append(gap)
+    return sorted(joined, key=lambda gap: (gap.start_s, gap.track_start_s, gap.band))
+
+
+def _span_of(gap: Gap, spans: tuple[Span, ...]) -> Span | None:
+    """The span whose line the gap lies on, if query and track are of one length in it."""
+    if abs((gap.end_s - gap.start_s) - (gap.track_end_s - gap.track_start_s)) > 0.05:
+        return None
+    shift_s = gap.track_start_s - gap.start_s
+    near = [span for span in spans if abs(span.shift_s - shift_s) < 0.06]
+    return near[0] if near else None
+
+
+def _overlap(gap: Gap, other: Gap) -> float:
+    return min(gap.end_s, other.end_s) - max(gap.start_s, other.start_s)
