@@ -171,7 +171,7 @@ def look_up(segment: Segment, keys: QueryKeys, *, limit: int) -> tuple[IndexArra
         Which range of `keys` was hit, and the position in the segment.
     """
     low = _search(segment, keys.low.astype(np.uint64) << _SHIFT)
-    high = _search(segment, (keys.high.astype(np.uint64) + np.uint64(1)) << _SHIFT)
+    high = _search(segment, (keys.high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1))
     counts = high - low
     if int(counts.sum()) > limit:
         order = np.argsort(counts, kind="stable")

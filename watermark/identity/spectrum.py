@@ -43,7 +43,7 @@ def measure_levels(
     Returns
     -------
     float32 (frames, profile.bands)
-        Natural log of power; a full-scale sine at a band's centre has about 0.
+        Natural log of power; a full-scale sine at a band's centre has -0.7, in the widest bands -2.5.
 
     Raises
     ------
