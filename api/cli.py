@@ -18,6 +18,7 @@ from . import (
     cli_bundle,
     cli_copies,
     cli_custody,
+    cli_disclosure,
     cli_keys,
     cli_log,
     cli_mark,
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_tracks.add_commands(app)
+cli_disclosure.add_commands(app)
 cli_copies.add_commands(app)
 cli_service.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")

@@ -51,7 +51,12 @@ def make_command(
         track, asset = installation.registry.get_released(track_id), name_asset(track_id)
         mark = installation.registry.get_mark_of(track_id) if opened else None
         openings = (
-            () if mark is None else (*list_openings(track, mark), *installation.vault.open_asset(asset))
+            ()
+            if mark is None
+            else (
+                *list_openings(track, mark, installation.registry.list_credits(track_id)),
+                *installation.vault.open_asset(asset),
+            )
         )
         evidence = collect_evidence(installation, asset)
         content = make_bundle(installation.store, asset, openings=openings, evidence=evidence)

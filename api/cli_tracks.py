@@ -16,6 +16,7 @@ from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .console import errors, output, print_json, show_progress
 from .copyrelease import recover_copies
+from .declaration import SOURCE_TYPES, parse_declaration
 from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
@@ -113,6 +114,12 @@ def stamp_command(
     title: Annotated[
         str | None, typer.Option(help="Title in the registry; default: the file's name.")
     ] = None,
+    artist: Annotated[str | None, typer.Option(help="Who plays; goes into the tags.")] = None,
+    isrc: Annotated[str | None, typer.Option(help="ISRC of the recording, such as NLA012600001.")] = None,
+    source_type: Annotated[
+        str | None,
+        typer.Option(help=f"How it came to be, by IPTC's vocabulary: {', '.join(SOURCE_TYPES)}."),
+    ] = None,
     container: ContainerOption = "flac",
     bits: BitsOption = 24,
     output_folder: OutputOption = None,
@@ -127,6 +134,7 @@ def stamp_command(
     Refused when the recording is registered or carries a mark of ours; marks under keys that are not in this
     ledger cannot be seen.
     """
+    declared = parse_declaration(title=title, artist=artist, isrc=isrc, source_type=source_type)
     encoding = parse_encoding(container, bits)
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
@@ -134,7 +142,7 @@ def stamp_command(
         issued = stamp(
             installation,
             file,
-            title=title,
+            declared=declared,
             encoding=encoding,
             margin=policy,
             strength=strength,

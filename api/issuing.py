@@ -22,6 +22,7 @@ from ledger.errors import OutcomeUnknownError
 
 from .audiofile import AudioWriter, sync_file, write_synced
 from .carrier import describe, explain
+from .declaration import Declaration, draw_credits, state_declaration
 from .decoding import open_recording
 from .errors import (
     AudioRefusedError,
@@ -31,8 +32,9 @@ from .errors import (
     WeakMarkError,
     WriteError,
 )
-from .installation import Installation
+from .installation import Installation, now
 from .keyring import detection_keys
+from .labelling import label_file
 from .margin import Margin, MarginPolicy, predict
 from .marking import (
     MARK_BYTES,
@@ -47,7 +49,7 @@ from .marking import (
 )
 from .originals import keep_blocks
 from .recognition import check_unknown, check_unknown_file, detection_profiles
-from .record import build_rows, list_subjects, state_facts
+from .record import build_rows, list_credit_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset
 from .source import Encoding, Source, describe_generated
@@ -115,6 +117,7 @@ def stamp(
     path: Path,
     *,
     title: str | None = None,
+    declared: Declaration = Declaration(),
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
     strength: Strength = Strength.DEFAULT,
@@ -156,14 +159,19 @@ def stamp(
     source = Source(
         event=ledger.STAMPED,
         # A file name need not be Unicode; the registry's text must be.
-        title=(title or path.stem).encode("utf-8", "replace").decode("utf-8"),
+        title=(declared.title or title or path.stem).encode("utf-8", "replace").decode("utf-8"),
         sample_rate=found.format.sample_rate,
         channels=found.format.channels,
         samples=found.samples,
         blocks=blocks,
         pcm_sha256=found.pcm_sha256,
-        facts={"source": {"container": found.format.container, "encoding": found.format.subtype}},
+        facts={
+            "source": {"container": found.format.container, "encoding": found.format.subtype},
+            **state_declaration(declared),
+        },
         subjects=(ledger.Subject("source-file", bytes.fromhex(found.file_sha256)),),
+        credits=draw_credits(declared),
+        upstream=path,
     )
     return register(
         installation,
@@ -192,11 +200,20 @@ def register(
     known = installation.registry.find_source(source.pcm_sha256)
     if known is not None:
         raise RegisteredError(f"the same recording is registered as track {known.track_id}", known.track_id)
-    mark_id = secrets.token_bytes(MARK_BYTES)
+    mark_id, mark_salt, created = secrets.token_bytes(MARK_BYTES), secrets.token_bytes(32), now()
     with hold_incoming(installation, track_id) as folder:
         try:
             writer = _write_marked(
                 installation, source, encoding, folder, mark_id, strength, progress, cancelled
+            )
+            source = label_file(
+                installation,
+                source,
+                encoding,
+                writer,
+                track_id=track_id,
+                created=created,
+                mark_commitment=ledger.commit("mark_id", mark_salt, mark_id.hex()),
             )
             file_sha256 = _read_back(installation, writer, mark_id, progress, cancelled)
             predicted = _predict(installation, writer, mark_id, margin, progress, cancelled)
@@ -212,8 +229,10 @@ def register(
                 mark_id=mark_id,
                 file_sha256=file_sha256,
                 watermark_key=installation.keyring.watermark_key,
+                created=created,
+                mark_salt=mark_salt,
             )
-            installation.registry.add_pending(track, mark)
+            installation.registry.add_pending(track, mark, list_credit_rows(track_id, source))
             receipt = _append(installation, source, encoding, track, mark, predicted, strength)
         except OutcomeUnknownError:
             raise  # the entry may be there: the next `recover` looks it up

@@ -9,11 +9,10 @@ import watermark
 
 from .audiofile import AudioWriter
 from .epochs import name_watermark_key
-from .installation import now
 from .margin import Margin, format_margin
 from .marking import Strength
 from .openings import list_openings
-from .registry import PENDING, MarkRow, TrackRow
+from .registry import PENDING, CreditRow, MarkRow, TrackRow
 from .source import Encoding, Source
 
 
@@ -26,14 +25,20 @@ def build_rows(
     mark_id: bytes,
     file_sha256: str,
     watermark_key: bytes,
+    created: str,
+    mark_salt: bytes,
 ) -> tuple[TrackRow, MarkRow]:
-    """Return the registry's rows of a track whose file is written: pending, with fresh salts."""
+    """Return the registry's rows of a track whose file is written: pending, with a fresh salt of the prompt.
+
+    `created` is RFC 3339 UTC; `mark_salt` is the salt of the mark's commitment, which the file's credential
+    states as well.
+    """
     track = TrackRow(
         track_id=track_id,
         state=PENDING,
         origin=source.event.rsplit("/", 2)[-2],
         title=source.title[:200],
-        created=now(),
+        created=created,
         audio_name=writer.path.name,
         container=encoding.container,
         sample_rate=source.sample_rate,
@@ -49,11 +54,19 @@ def build_rows(
     mark = MarkRow(
         mark_id=mark_id.hex(),
         track_id=track_id,
-        salt=secrets.token_bytes(32),
+        salt=mark_salt,
         profile=watermark.PROFILE.name,
         watermark_key_id=name_watermark_key(watermark_key),
     )
     return track, mark
+
+
+def list_credit_rows(track_id: str, source: Source) -> list[CreditRow]:
+    """Return the registry's rows of what is declared of a track and only committed to."""
+    return [
+        CreditRow(track_id=track_id, label=item.label, value=item.value, salt=item.salt)
+        for item in source.credits
+    ]
 
 
 def list_subjects(source: Source, track: TrackRow) -> tuple[ledger.Subject, ...]:
@@ -98,6 +111,6 @@ def state_facts(
         },
         "commitments": {
             opening.label: ledger.commit(opening.label, opening.salt, opening.value).hex()
-            for opening in list_openings(track, mark)
+            for opening in list_openings(track, mark, list_credit_rows(track.track_id, source))
         },
     }

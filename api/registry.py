@@ -1,19 +1,20 @@
 """The registry: which tracks exist, which mark belongs to which, and the jobs of the service.
 
 Rows are what must be kept apart from the public ledger, because it can be erased: mark_id, prompt, salts,
-titles. The ledger holds salted commitments to them; `api.verification` recomputes those, so a changed row is
-found out. Three tables beside the ledger's own, in the same database file and through the same SQLite
-library:
+titles, artists. The ledger holds salted commitments to them; `api.verification` recomputes those, so a
+changed row is found out. Four tables beside the ledger's own, in the same database file and through the
+same SQLite library:
 
 | table | holds |
 | --- | --- |
 | track | one row for each track: pending (written, not yet logged) or released |
 | mark | mark_id and salt of the mark in each track |
+| track_credit | declared title and artist of a track, with the salts of their commitments |
 | job | one row for each job of the service, with the request and how far it got |
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, Text
@@ -76,6 +77,19 @@ class MarkRow(SQLModel, table=True):
     watermark_key_id: str = Field(sa_column=Column(Text, nullable=False))
 
 
+class CreditRow(SQLModel, table=True):
+    """A declared title or artist of a track, and the salt of its commitment."""
+
+    __tablename__ = "track_credit"
+
+    track_id: str = Field(
+        sa_column=Column(Text, ForeignKey("track.track_id", ondelete="CASCADE"), primary_key=True)
+    )
+    label: str = Field(sa_column=Column(Text, primary_key=True))
+    value: str = Field(sa_column=Column(Text, nullable=False))
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class JobRow(SQLModel, table=True):
     """A job of the service; `request` and `problem` are JSON."""
 
@@ -95,7 +109,7 @@ class JobRow(SQLModel, table=True):
 
 
 class Registry:
-    """Reads and writes of the three tables; each method is one transaction.
+    """Reads and writes of the four tables; each method is one transaction.
 
     Raises (every method)
     ---------------------
@@ -123,7 +137,7 @@ class Registry:
             if write:
                 session.commit()
 
-    def add_pending(self, track: TrackRow, mark: MarkRow) -> None:
+    def add_pending(self, track: TrackRow, mark: MarkRow, credits: Sequence[CreditRow] = ()) -> None:
         """Reserve a track and its mark before the ledger is told; RegisteredError if the source is known."""
         with self._session(write=True) as session:
             known = session.exec(
@@ -136,6 +150,7 @@ class Registry:
             session.add(track)
             session.flush()
             session.add(mark)
+            session.add_all(credits)
 
     def release(self, track_id: str) -> None:
         """Say that a track is logged and its files are in place."""
@@ -151,6 +166,7 @@ class Registry:
             row = session.get(TrackRow, track_id)
             if row is not None and row.state == PENDING:
                 session.execute(sqlalchemy.delete(MarkRow).where(col(MarkRow.track_id) == track_id))
+                session.execute(sqlalchemy.delete(CreditRow).where(col(CreditRow.track_id) == track_id))
                 session.delete(row)
 
     def find_track(self, track_id: str) -> TrackRow | None:
@@ -181,6 +197,14 @@ class Registry:
         """Return the mark of a track."""
         with self._session() as session:
             return session.exec(select(MarkRow).where(col(MarkRow.track_id) == track_id)).first()
+
+    def list_credits(self, track_id: str) -> list[CreditRow]:
+        """Return the declared title and artist of a track, those that there are, by label."""
+        with self._session() as session:
+            query = (
+                select(CreditRow).where(col(CreditRow.track_id) == track_id).order_by(col(CreditRow.label))
+            )
+            return list(session.exec(query))
 
     def list_schemes(self) -> frozenset[tuple[str, str]]:
         """Return the name of the profile and the public name of the key of each mark, each pair once."""

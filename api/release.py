@@ -82,7 +82,8 @@ def finish_release(installation: Installation, track: TrackRow) -> Path:
             bundle = incoming / BUNDLE_NAME
             bundle.unlink(missing_ok=True)
             mark = installation.registry.get_mark_of(track.track_id)
-            openings = () if mark is None else list_openings(track, mark)
+            credits = installation.registry.list_credits(track.track_id)
+            openings = () if mark is None else list_openings(track, mark, credits)
             write_synced(
                 bundle, make_bundle(installation.store, name_asset(track.track_id), openings=openings)
             )

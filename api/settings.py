@@ -10,6 +10,10 @@
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
 | PROVENOTE_TIMESTAMP_S | seconds between two time-stamps that the service asks of an authority | 3600 |
+| PROVENOTE_PROVIDER | who issues, in tags and credentials: an organisation's name | the log's origin |
+| PROVENOTE_PUBLIC_URL | where tracks are shown: a link to each is put into its tags and credential | |
+| PROVENOTE_TRAINING | may models be trained on the tracks: allowed, notAllowed or constrained | notAllowed |
+| PROVENOTE_CREDENTIALS | `no`: put no C2PA credential into released files | yes |
 | PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
 The folder:
@@ -19,6 +23,7 @@ The folder:
     |- witness-policy.txt   whom to ask for cosignatures, and the quorum (C2SP tlog-policy); optional
     |- time-stamp-authorities.json   whom to ask for time-stamps; optional
     |- public-keys.json    what others need to check our work: log key, issuers, report key
+    |- credential-roots.pem   certificates that C2PA credentials may lead to, our own first
     |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
     |- keys/               0700; every file in it 0600
     |- tracks/<track id>/  audio, score, fingerprint and bundle of each released track
@@ -29,6 +34,7 @@ The folder:
 """
 
 import os
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +44,8 @@ from .errors import SettingsError
 
 DEFAULT_HOME = Path("provenote-ledger")
 MIN_TOKEN_CHARACTERS = 32
+MAX_PROVIDER_CHARACTERS = 64  # X.509's bound for an organisation's name
+TRAINING_USES = ("allowed", "notAllowed", "constrained")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,10 @@ class Settings:
     timestamp_interval_s: int = 3600
     queued_jobs: int = 100
     keep_originals: bool = True
+    provider: str | None = None
+    public_url: str | None = None
+    training_use: str = "notAllowed"
+    credentials: bool = True
     api_token: str | None = field(default=None, repr=False)
 
     @property
@@ -78,6 +90,11 @@ class Settings:
     def copies(self) -> Path:
         """Folder of delivered copies, on the same file system as `incoming`; made when first needed."""
         return self.home / "copies"
+
+    @property
+    def credential_roots(self) -> Path:
+        """File of certificates that C2PA credentials may lead to; the first is this ledger's own."""
+        return self.home / "credential-roots.pem"
 
     @property
     def originals(self) -> Path:
@@ -138,8 +155,39 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
         keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
+        provider=_read_provider(environment),
+        public_url=_read_address(environment),
+        training_use=_read_training(environment),
+        credentials=_read_choice(environment, "PROVENOTE_CREDENTIALS", default=True),
         api_token=token,
     )
+
+
+def _read_provider(environment: Mapping[str, str]) -> str | None:
+    text = environment.get("PROVENOTE_PROVIDER") or None
+    if text is not None and (len(text) > MAX_PROVIDER_CHARACTERS or not text.isprintable()):
+        raise SettingsError(
+            f"PROVENOTE_PROVIDER: expected at most {MAX_PROVIDER_CHARACTERS} printable characters, "
+            f"got {text!r:.80}"
+        )
+    return text
+
+
+def _read_address(environment: Mapping[str, str]) -> str | None:
+    text = environment.get("PROVENOTE_PUBLIC_URL") or None
+    if text is None:
+        return None
+    parts = urllib.parse.urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise SettingsError(f"PROVENOTE_PUBLIC_URL: expected an http(s) address, got {text!r:.80}")
+    return text.rstrip("/")
+
+
+def _read_training(environment: Mapping[str, str]) -> str:
+    text = environment.get("PROVENOTE_TRAINING") or TRAINING_USES[1]
+    if text not in TRAINING_USES:
+        raise SettingsError(f"PROVENOTE_TRAINING: expected {', '.join(TRAINING_USES)}, got {text!r:.80}")
+    return text
 
 
 def _read_choice(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import generator
 import ledger
 
 from .audiofile import PcmDigest
+from .declaration import Credit, draw_credits, parse_declaration
+from .errors import RefusedError
 from .marking import Block
 
 BLOCK_SAMPLES = 1 << 16
@@ -34,6 +37,9 @@ class Source:
     files: Mapping[str, bytes] = field(default_factory=dict)
     prompt: str | None = None
     understood: Mapping[str, str] | None = None
+    credits: tuple[Credit, ...] = ()
+    upstream: Path | None = None
+    """The file that it was read from, if there is one: its credentials are kept as an ingredient."""
 
 
 @dataclass(frozen=True)
@@ -86,4 +92,15 @@ def describe_generated(request: generator.Request, result: generator.Result) -> 
         files=files,
         prompt=request.prompt,
         understood=result.understood,
+        credits=_credit_score(result),
     )
+
+
+def _credit_score(result: generator.Result) -> tuple[Credit, ...]:
+    """Return the title of a score as what is declared of it; one that is no line of text is not."""
+    if result.score is None:
+        return ()
+    try:
+        return draw_credits(parse_declaration(title=result.score.title))
+    except RefusedError:
+        return ()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 import generator
 import ledger
 
+from ..declaration import parse_declaration
 from ..installation import Installation
 from ..issuing import Issued, issue, stamp
 from ..margin import Margin, MarginPolicy, parse_margin
@@ -71,20 +72,27 @@ async def stamp_recording(
     request: Request,
     response: Response,
     context: UsedContext,
-    title: Annotated[str, Query(max_length=200, description="Title in the registry.")] = "untitled",
+    title: Annotated[str | None, Query(max_length=200, description="Title of the recording.")] = None,
+    artist: Annotated[str | None, Query(max_length=200, description="Who plays.")] = None,
+    isrc: Annotated[str | None, Query(max_length=32, description="Such as NLA012600001.")] = None,
+    source_type: Annotated[
+        str | None, Query(max_length=120, description="A term of IPTC's digital source types.")
+    ] = None,
     container: Annotated[str, Query(alias="format", pattern="^(flac|wav)$")] = "flac",
     bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
     margin: Annotated[MarginPolicy, Query(description=MARGIN_POLICY)] = MarginPolicy.REPORT,
     strength: Annotated[Strength, Query(description=STRENGTH)] = Strength.DEFAULT,
 ) -> Job:
     """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
+    declared = parse_declaration(title=title, artist=artist, isrc=isrc, source_type=source_type)
     path = await receive_upload(request, context.installation.settings)
 
     def work(track_id: str, progress: Progress, cancelled: CancelCheck) -> Issued:
         return stamp(
             context.installation,
             path,
-            title=title,
+            title="untitled",
+            declared=declared,
             encoding=Encoding(container, bits),
             margin=margin,
             strength=strength,
@@ -96,6 +104,9 @@ async def stamp_recording(
     try:
         asked = {
             "title": title,
+            "artist": artist,
+            "isrc": isrc,
+            "source_type": source_type,
             "format": container,
             "bits": bits,
             "margin": margin.value,

@@ -141,7 +141,11 @@ def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCreden
     track = installation.registry.get_released(track_id)
     openings: tuple[ledger.Opening, ...] = ()
     if has_token(context, credentials) and (mark := installation.registry.get_mark_of(track_id)) is not None:
-        openings = (*list_openings(track, mark), *installation.vault.open_asset(name_asset(track_id)))
+        credits = installation.registry.list_credits(track_id)
+        openings = (
+            *list_openings(track, mark, credits),
+            *installation.vault.open_asset(name_asset(track_id)),
+        )
     evidence = collect_evidence(installation, name_asset(track_id))
     content = make_bundle(installation.store, name_asset(track_id), openings=openings, evidence=evidence)
     headers = {"content-disposition": f'attachment; filename="{track_id}.bundle.json"'}

@@ -1,0 +1,133 @@
+"""Reading the labels of an untrusted file, its tags and its credential, in a child process with limits.
+
+    with start_reading(path, limits) as reading:    # the child reads while we decode
+        ...
+    labels = reading.finish()
+
+What comes back is what the file says, unchecked. A file that breaks the child, or a library in it, has labels
+that cannot be read, and says so; it is still verified by its sound.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .decoding import Limits
+from .tagcheck import TagField
+
+READER = Path(__file__).with_name("labelreader.py")
+CPU_S = 120
+MEMORY_BYTES = 1 << 30
+WAIT_S = 150.0
+MAX_ANSWER_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """PEM certificates that may be led to: `manifest` by signers of credentials, `tsa` by authorities of
+    time-stamps.
+    """
+
+    manifest: str = ""
+    tsa: str = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a file says of itself; `credential` as `labelreader.py` gives it, None where there is none.
+
+    `tags_problem` and `credential_problem` say why something could not be read; "" if it could.
+    """
+
+    container: str
+    tags: tuple[TagField, ...] = ()
+    tags_problem: str = ""
+    credential: Mapping[str, Any] | None = None
+    credential_problem: str = ""
+
+
+@dataclass
+class Reading:
+    """A child process that reads labels; made by `start_reading`."""
+
+    process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def finish(self) -> Labels:
+        """Wait for the child and return what it read."""
+        try:
+            answer, _ = self.process.communicate(timeout=WAIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return _unreadable(f"reading took more than {WAIT_S:.0f} s")
+        if self.process.returncode != 0:
+            return _unreadable(f"the reader ended with status {self.process.returncode}: a limit, or a crash")
+        if len(answer) > MAX_ANSWER_BYTES:
+            return _unreadable("the labels are too large")
+        return _parse(json.loads(answer))
+
+
+def start_reading(
+    path: Path, limits: Limits, anchors: Anchors = Anchors(), *, sidecar: bytes | None = None
+) -> Reading:
+    """Start reading the labels of a file; `sidecar` is a manifest store that stands apart from it.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+    orders = {
+        "memory_bytes": MEMORY_BYTES,
+        "cpu_s": min(CPU_S, limits.decode_cpu_s),
+        "anchors": {"manifest": anchors.manifest, "tsa": anchors.tsa},
+        "sidecar": None if sidecar is None else sidecar.hex(),
+    }
+    environment = {"PYTHONIOENCODING": "utf-8"}
+    if "LD_LIBRARY_PATH" in os.environ:
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    with path.open("rb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(READER), json.dumps(orders)],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd="/",
+        )
+    return Reading(process)
+
+
+def read_labels(path: Path, limits: Limits, anchors: Anchors = Anchors(), **options: Any) -> Labels:
+    """Read the labels of a file and wait for them."""
+    with start_reading(path, limits, anchors, **options) as reading:
+        return reading.finish()
+
+
+def _unreadable(problem: str) -> Labels:
+    return Labels("", tags_problem=problem, credential_problem=problem)
+
+
+def _parse(document: Any) -> Labels:
+    return Labels(
+        container=document["container"],
+        tags=tuple(TagField(*item) for item in document["tags"]),
+        tags_problem=document["tags_problem"] or ("too many tags" if document["tags_cut"] else ""),
+        credential=document["credential"],
+        credential_problem=document["credential_problem"],
+    )
