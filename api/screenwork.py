@@ -1,0 +1,179 @@
+"""What is done for each file of a data set, in worker processes: one row of its manifest.
+
+A worker opens the ledger folder once, for reading. A file is decoded in a child process without rights
+(`api.decoding`), so a hostile one ends that child at worst.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from watermark.errors import AudioError
+
+from .audiofile import hash_file
+from .dataset import Item, format_path, open_item
+from .errors import AudioRefusedError, TooLargeError
+from .evidence import RELEASED_DIGESTS, Evidence, Likeness
+from .installation import Installation, open_installation
+from .manifest import KNOWN, STAMPED, UNKNOWN, UNREADABLE, Row
+from .report import round_up_probability
+from .settings import Settings
+from .verdict import NOTHING_FOUND, Verdict, judge
+from .verification import collect
+
+CHANGED, NOT_READABLE = "changed-meanwhile", "not-readable"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs besides its ledger: the data set's folder, and the event that stops all work."""
+
+    root: bytes
+    stopping: Event
+
+
+class _Worker:
+    """State of a worker process, made once in it."""
+
+    installation: Installation | None = None
+    task: Task | None = None
+
+
+def start_worker(settings: Settings, task: Task) -> None:
+    """Open the ledger in a new worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, too, and stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _Worker.installation = open_installation(settings)
+    _Worker.task = task
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent does, however that ends: it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def hash_item(item: Item) -> str | None:
+    """Return the SHA-256 of a file; None where it cannot be read or was changed."""
+    assert _Worker.task is not None
+    try:
+        with _hold(_Worker.task.root, item) as path:
+            return hash_file(path)
+    except (OSError, _ChangedError):
+        return None
+
+
+def screen_item(item: Item) -> Row:
+    """Listen to a file and return its row; without `duplicate_of`, which takes the others to say."""
+    assert _Worker.installation is not None
+    assert _Worker.task is not None
+    row: Row = {**format_path(item.path), "bytes": item.size}
+    try:
+        with _hold(_Worker.task.root, item) as path:
+            try:
+                found = _examine(_Worker.installation, _Worker.task, path)
+            except (AudioRefusedError, AudioError, TooLargeError) as error:
+                found = {**describe_unreadable(_name_fault(error)), "sha256": hash_file(path)}
+            return {**row, **found}
+    except _ChangedError:
+        return {**row, **describe_unreadable(CHANGED)}
+    except PermissionError:
+        return {**row, **describe_unreadable(NOT_READABLE)}
+    except OSError as error:
+        # The file's fault, or the machine's: only what names the file is the file's.
+        if error.filename is None or not str(error.filename).startswith("/proc/self/fd/"):
+            raise
+        return {**row, **describe_unreadable(NOT_READABLE)}
+
+
+def describe_unreadable(code: str) -> Row:
+    """Return the members of a file's row about which nothing is known."""
+    return {
+        "class": UNREADABLE,
+        "code": code,
+        "sha256": None,
+        "pcm_sha256": None,
+        "milliseconds": None,
+        "verdict": None,
+    }
+
+
+def _name_fault(error: Exception) -> str:
+    if isinstance(error, AudioRefusedError):
+        return error.code
+    return "too-large" if isinstance(error, TooLargeError) else "not-audio"
+
+
+def _examine(installation: Installation, task: Task, path: Path) -> Row:
+    found, evidence = collect(installation, path, cancelled=task.stopping.is_set)
+    verdict = judge(evidence)
+    row: Row = {
+        "class": classify(evidence, verdict),
+        "sha256": found.file_sha256,
+        "pcm_sha256": found.pcm_sha256,
+        "milliseconds": round(1000 * found.seconds),
+        "verdict": verdict.code,
+        "reasons": list(verdict.reasons),
+        "track_id": _name_track(evidence),
+        "copies": [item.copy_id for item in evidence.copies.named] if evidence.copies else [],
+    }
+    if evidence.watermark.found:
+        row["false_alarm_at_most"] = round_up_probability(evidence.watermark.false_alarm_probability)
+    if evidence.identity.matches:
+        row["sounds_like"] = _format_likeness(evidence.identity.matches[0])
+    return row
+
+
+def _format_likeness(likeness: Likeness) -> Row:
+    return {
+        "track_id": likeness.track_id,
+        "name": None if likeness.track_id is not None else likeness.name,
+        "start_ms": round(1000 * likeness.file.start_s),
+        "end_ms": round(1000 * likeness.file.end_s),
+        "false_alarm_at_most": round_up_probability(likeness.false_alarm_probability),
+    }
+
+
+def classify(evidence: Evidence, verdict: Verdict) -> str:
+    """Return a file's class: `stamped` by a mark of ours or a released digest, `known` by its source's digest
+    or its sound, else `unknown`.
+    """
+    if evidence.watermark.found or evidence.content.matched in RELEASED_DIGESTS:
+        return STAMPED
+    return UNKNOWN if verdict.code == NOTHING_FOUND else KNOWN
+
+
+def _name_track(evidence: Evidence) -> str | None:
+    if evidence.track is not None:
+        return evidence.track.track_id
+    return evidence.content.track_id or evidence.watermark.track_id or evidence.identity.track_id
+
+
+class _ChangedError(Exception):
+    """The file is not the one that was listed."""
+
+
+@contextlib.contextmanager
+def _hold(root: bytes, item: Item) -> Iterator[Path]:
+    """Open an item and give a path to exactly that open file, whatever happens to its name."""
+    descriptor = open_item(root, item.path)
+    try:
+        _check_same(descriptor, item)
+        yield Path(f"/proc/self/fd/{descriptor}")
+        _check_same(descriptor, item)
+    finally:
+        os.close(descriptor)
+
+
+def _check_same(descriptor: int, item: Item) -> None:
+    found = os.fstat(descriptor)
+    if (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
+        raise _ChangedError
