@@ -25,6 +25,7 @@ from . import (
     cli_service,
     cli_tiles,
     cli_tracks,
+    cli_upkeep,
 )
 from .console import errors, print_error
 from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, GOOD, USAGE
@@ -43,6 +44,7 @@ cli_service.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)
 cli_answer.add_commands(cli_log.log)
+cli_upkeep.add_commands(cli_log.log)
 app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")

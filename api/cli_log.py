@@ -1,4 +1,4 @@
-"""Commands about the record: `provenote log show|prove|fsck`."""
+"""Commands about the record: `provenote log show|prove|fsck`; `cli_upkeep` has scrub and restore."""
 
 import json
 from typing import Annotated, Any

@@ -11,6 +11,7 @@ from ledger import Draft, Place, Store, build_key_added, format_vkey, sign_envel
 from ledger.anchor import HeadIndex
 from ledger.attestation import Attestations
 from ledger.errors import FormatError, WeakKeyError
+from ledger.guard import FileGuard
 from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
@@ -162,7 +163,8 @@ def open_installation(settings: Settings) -> Installation:
     public = read_public_keys(settings)
     keyring = open_keyring(settings)
     policy, authorities = read_witness_policy(settings), read_authorities(settings)
-    store = Store(settings.database_url)
+    guard = FileGuard(settings.lock_store) if settings.lock_store else None
+    store = Store(settings.database_url, guard=guard)
     # The database is not trusted: the key it names must be the one this installation knows.
     if (store.origin, store.vkey) != (public.origin, public.vkey):
         store.close()

@@ -9,6 +9,8 @@
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
+| PROVENOTE_SCRUB_S | seconds between two slices (256 entries) that the service hashes again | 60 |
+| PROVENOTE_LOCK_STORE | file of the lock store: on another disk, outside the backup of the ledger folder | |
 | PROVENOTE_TIMESTAMP_S | seconds between two time-stamps that the service asks of an authority | 3600 |
 | PROVENOTE_PROVIDER | who issues, in tags and credentials: an organisation's name | the log's origin |
 | PROVENOTE_PUBLIC_URL | where tracks are shown: a link to each is put into its tags and credential | |
@@ -30,6 +32,7 @@ The folder:
     |- catalogue/          index of the fingerprints, and recordings that are only compared with
     |- copies/<copy id>/   audio of each delivered copy
     |- originals/          recordings before their marks, sealed (`api.originals`)
+    |- scrub.json          where scrubbing stands, and what it found
     `- incoming/           work in progress; emptied by the next start
 """
 
@@ -58,6 +61,8 @@ class Settings:
     verifications: int = 2
     publish_interval_s: int = 10
     timestamp_interval_s: int = 3600
+    scrub_interval_s: int = 60
+    lock_store: Path | None = None
     queued_jobs: int = 100
     keep_originals: bool = True
     provider: str | None = None
@@ -75,6 +80,11 @@ class Settings:
     def database(self) -> Path:
         """The ledger's database file."""
         return self.home / "ledger.db"
+
+    @property
+    def scrubbing(self) -> Path:
+        """File with where scrubbing stands; made when first needed."""
+        return self.home / "scrub.json"
 
     @property
     def tracks(self) -> Path:
@@ -138,6 +148,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
     environment = os.environ if environment is None else environment
     folder = (home or Path(environment.get("PROVENOTE_HOME") or DEFAULT_HOME)).expanduser().absolute()
     keys = environment.get("PROVENOTE_KEYS")
+    lock_store = environment.get("PROVENOTE_LOCK_STORE")
     token = environment.get("PROVENOTE_API_TOKEN") or None
     if token is not None and len(token) < MIN_TOKEN_CHARACTERS:
         raise SettingsError(
@@ -154,6 +165,8 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
+        scrub_interval_s=_read_number(environment, "PROVENOTE_SCRUB_S", 60),
+        lock_store=Path(lock_store).expanduser().absolute() if lock_store else None,
         keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
         provider=_read_provider(environment),
         public_url=_read_address(environment),

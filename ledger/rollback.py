@@ -23,7 +23,7 @@ from .sequencer import State
 
 @dataclass(frozen=True)
 class Lockstep:
-    """A ledger's lock store, or the lack of one; `adopt` takes it into use although another was in use."""
+    """A ledger's lock store, or the lack of one; `adopt` goes on with it although another was in use."""
 
     guard: FileGuard | None
     adopt: bool = False
@@ -39,7 +39,7 @@ class Lockstep:
         """
         known = set(connection.scalars(select(GUARD.c.guard_id)))
         if self.guard is None:
-            if known:
+            if known and not self.adopt:
                 raise GuardError(f"{database.where}: this ledger has a lock store, which must be named")
             yield None
             return

@@ -78,7 +78,8 @@ class Store:
         workers : processes that verify entries for the writer; worth it from some hundred appends a second
 
         guard : the lock store; a ledger that has none takes this one into use with its next append
-        adopt_guard : take this lock store into use although the ledger has had another, which is lost
+        adopt_guard : take this lock store into use although the ledger has had another, which is lost; or,
+            with no lock store at all, go on without one: for `restoring`, which only appends what was signed
 
         Raises
         ------

@@ -15,6 +15,7 @@ from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
 from ..publishing import Publisher
+from ..scrubbing import Scrubber
 from ..settings import Settings
 from . import issue_routes, log_routes, tile_routes, track_routes
 from .context import Context
@@ -48,6 +49,8 @@ def create_app(settings: Settings) -> FastAPI:
             jobs.start()
             publisher = Publisher(installation)
             publisher.start()
+            scrubber = Scrubber(installation, settings.scrub_interval_s)
+            scrubber.start()
             app.state.context = Context(
                 installation=installation,
                 jobs=jobs,
@@ -58,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
             try:
                 yield
             finally:
+                scrubber.close()
                 publisher.close()
                 jobs.close()
 

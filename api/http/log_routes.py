@@ -12,6 +12,7 @@ from ledger.merkle import leaf_hash
 
 from ..errors import MissingError
 from ..keyring import format_public_keys
+from ..scrubbing import read_progress
 from .context import UsedContext, require_token
 from .problems import declare_problems
 from .schemas import AppendedEntry, ConsistencyProof, Entry, Health, InclusionProof, Keys
@@ -134,6 +135,7 @@ def get_keys(context: UsedContext) -> Keys:
 def get_health(context: UsedContext) -> Health:
     """Read the ledger's state; an error here means that nothing else works either."""
     published = context.publisher.latest
+    scrubbed = read_progress(context.installation.settings.scrubbing)
     return Health(
         status="ok",
         version=importlib.metadata.version("provenote"),
@@ -141,4 +143,5 @@ def get_health(context: UsedContext) -> Health:
         published_size=published.checkpoint.size if published else None,
         witnessed=published.witnessed if published else False,
         alarms=[item.witness.name for item in published.alarms] if published else [],
+        damaged=sorted({item["index"] for item in scrubbed.known if item["index"] is not None}),
     )

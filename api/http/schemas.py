@@ -241,6 +241,7 @@ class Health(Wire):
     alarms: Annotated[
         list[str], Field(description="Witnesses that know another or a longer history of this log.")
     ]
+    damaged: Annotated[list[int], Field(description="Entries with which scrubbing found something wrong.")]
 
 
 class ReasonItem(Wire):
