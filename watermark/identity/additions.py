@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .excess import Raised, Span, share_lowered
+from .excess import Raised, Span, mean_deviation_db, share_lowered
 from .kinds import Gap
 from .outcome import OVERLAID, REPLACED, Placement
 from .sketch import SketchQuery
@@ -16,15 +16,16 @@ DoubleArray = npt.NDArray[np.float64]
 # them what the words say stands.
 COVERED_SHARE = 0.10
 REPLACED_SHARE = 0.22
-# A gap is not told where so much of it is buried in noise and nothing rises out of that.
-BURIED_SHARE = 0.5
+# A gap whose levels are what the track and the query's noise give together, within this, is no change: its
+# words are lost in noise, or the sound is so steady that they mean nothing.
+LEAST_DEVIATION_DB = 1.0
 # Additions of one kind with less between them are one: speech has pauses.
 JOIN_S = 0.7
-# A border told by the words within this of one told by the levels is the more exact.
-NEAR_S = 0.3
 # Borders are sought so far around a raised run, by the step between means over this long.
 SEARCH_S = 0.24
 STEP_S = 0.12
+# The window of the spectrogram reaches so far over a border at which something loud begins.
+BLUR_S = 0.025
 
 
 def judge_gaps(
@@ -42,11 +43,7 @@ def judge_gaps(
             told.append(gap)
             continue
         first, last = gap.track_start_s / profile.stored_row_s, gap.track_end_s / profile.stored_row_s
-        rows = slice(max(0, int(first) - span.first_row), max(0, int(np.ceil(last)) - span.first_row))
-        buried = span.buried[rows]
-        middle = slice(profile.first_middle, profile.first_high)
-        risen = np.nan_to_num(span.excess_db[rows, middle]).max(axis=1, initial=0.0) > 6.0
-        if len(buried) and buried.mean() >= BURIED_SHARE and risen.mean() < 0.3:
+        if mean_deviation_db(span, first, last, profile) < LEAST_DEVIATION_DB:
             damaged.append((gap.start_s, gap.end_s))
             continue
         share = share_lowered(span, first, last, profile)
@@ -89,8 +86,8 @@ def _addition(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
     start_s = (run.span.first_row + run.first) * row_s
     end_s = (run.span.first_row + run.last) * row_s
     if profile.first_middle <= run.column < profile.first_high:
-        start_s = _border(run, query, warp, start_s, rising=True)
-        end_s = _border(run, query, warp, end_s, rising=False)
+        start_s = _border(run, query, warp, start_s, rising=True) + BLUR_S
+        end_s = _border(run, query, warp, end_s, rising=False) - BLUR_S
     excess = run.span.excess_db[run.first : run.last, run.column]
     nats = float(np.nansum(np.minimum(excess, 12.0)))
     shift_s = run.span.shift_s
@@ -121,11 +118,8 @@ def _border(run: Raised, query: SketchQuery, warp: Placement, near_s: float, *, 
 
 
 def _widen(gap: Gap, addition: Gap) -> Gap:
-    """One change out of two that overlap; where borders nearly agree, the words' (the gap's) is taken."""
-    start_s = (
-        gap.start_s if abs(gap.start_s - addition.start_s) < NEAR_S else min(gap.start_s, addition.start_s)
-    )
-    end_s = gap.end_s if abs(gap.end_s - addition.end_s) < NEAR_S else max(gap.end_s, addition.end_s)
+    """One change out of two that overlap: neither tells too much, either may miss a weak beginning or end."""
+    start_s, end_s = min(gap.start_s, addition.start_s), max(gap.end_s, addition.end_s)
     shift_s = gap.track_start_s - gap.start_s
     return Gap(
         OVERLAID,

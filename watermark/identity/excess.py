@@ -28,9 +28,12 @@ MOST_SPREADS = 12.0
 ROW_BIAS = 5.0
 ROW_LIMITS = (-4.0, 8.0)
 CHANGE_COST = 5.0
-# A row is buried when in this share of its columns noise stands over the track by BURIED_RATIO.
+# A column so far under the loudest of its row is masked, and a codec does with it what it likes.
+MASKED_DB = 35.0
+# A row is buried when in this share of its columns the noise is stronger than the track.
 BURIED_SHARE = 0.6
-BURIED_RATIO = 1.0
+# A single cell counts for at most so much in a mean deviation.
+MOST_DEVIATION_DB = 8.0
 # What nobody hears: at least so loud, about so much over what is expected, over so many rows.
 UNHEARD_LEAST_DB = -75.0
 UNHEARD_EXCESS_DB = 5.0
@@ -113,7 +116,7 @@ def measure_excess(
         expected = gain * track_powers + noise
         excess = 10 * np.log10(np.maximum(powers, 1e-13) / expected)
         middle = slice(profile.first_middle, profile.first_high)
-        under = (gain * track_powers)[:, middle] < BURIED_RATIO * noise[middle]
+        under = (gain * track_powers)[:, middle] < noise[middle]
         buried = under.mean(axis=1) > BURIED_SHARE
         spans.append(Span(group[0].line, group[0].shift_s, first, excess, flags, buried, expected, powers))
     return tuple(spans)
@@ -172,6 +175,9 @@ def find_raised(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raised
     raised = []
     for span in spans:
         sizes = np.nan_to_num((span.excess_db[:, middle] - centre) / spread, nan=0.0)
+        found = np.nan_to_num(span.found[:, middle])
+        masked = found < 10 ** (-MASKED_DB / 10) * found.max(axis=1, keepdims=True)
+        sizes = np.where(masked, np.minimum(sizes, 1.0), sizes)
         sizes = np.where(span.buried[:, None], np.minimum(sizes, 1.0), np.clip(sizes, -3, MOST_SPREADS))
         top = np.sort(sizes, axis=1)[:, -2:].sum(axis=1)
         gains = np.clip(top - ROW_BIAS, *ROW_LIMITS)
@@ -239,3 +245,20 @@ def share_lowered(span: Span, start_row: float, end_row: float, profile: SketchP
     cells = span.excess_db[first : max(first, last), profile.first_middle : profile.first_high]
     known = cells[np.isfinite(cells)]
     return float((known < -1.5).mean()) if len(known) else float("nan")
+
+
+def mean_deviation_db(span: Span, start_row: float, end_row: float, profile: SketchProfile) -> float:
+    """How far levels lie from what is expected, mean size in dB over rows between two places.
+
+    Columns that the row's loudest masks are left out; NaN without rows.
+    """
+    first = max(0, int(start_row) - span.first_row)
+    rows = slice(first, max(first, int(np.ceil(end_row)) - span.first_row))
+    middle = slice(profile.first_middle, profile.first_high)
+    cells, found = span.excess_db[rows, middle], np.nan_to_num(span.found[rows, middle])
+    heard = found > 10 ** (-MASKED_DB / 10) * found.max(axis=1, initial=0.0, keepdims=True)
+    heard |= span.expected[rows, middle] > 10 ** (-MASKED_DB / 10) * found.max(
+        axis=1, initial=0.0, keepdims=True
+    )
+    known = np.abs(cells[np.isfinite(cells) & heard])
+    return float(np.minimum(known, MOST_DEVIATION_DB).mean()) if len(known) else float("nan")

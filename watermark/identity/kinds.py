@@ -19,6 +19,8 @@ from .pieces import SAME_LINE_S, Piece
 # A left-over stretch shorter than this is the blur of the borders: share of a longer one, and seconds.
 BLUR_S = 0.16
 BLUR_SHARE = 0.12
+# The same around moved pieces, whose borders blur on both sides.
+MOVED_BLUR_S = 0.5
 # Least length of a gap within one line, and at the ends of the query, where windows are half empty.
 LEAST_GAP_S = 0.12
 LEAST_END_S = 0.4
@@ -99,8 +101,7 @@ def _read_between(evidence: Evidence, before: Piece, after: Piece, moved: list[P
     left_track -= sum(piece.seconds for piece in sources)
     blur = max(BLUR_S, BLUR_SHARE * max(left_query, left_track))
     if inside or sources:
-        # Around moved pieces the borders blur on both sides.
-        blur = max(blur, 0.3)
+        blur = max(blur, MOVED_BLUR_S)
     middle_s = (before.end_s + after.start_s) / 2
     if left_query < blur and left_track < blur:
         return gaps

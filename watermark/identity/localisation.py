@@ -15,6 +15,7 @@ from .agreement import bit_errors
 from .evidence import Evidence, gather_evidence
 from .excess import find_raised, find_unheard, measure_excess
 from .kinds import Gap, read_gaps
+from .moves import recognise_moves
 from .outcome import Change, Comparison, IntactRange, Placement, Sketch
 from .path import FOREIGN, Run, find_path
 from .pieces import Piece, choose_backbone, collect_pieces, line_placement
@@ -90,6 +91,7 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
     gaps = read_gaps(evidence, pieces, backbone, query.seconds * scale, track_s)
     spans = measure_excess(query, track, warp, [pieces[place] for place in backbone])
     told, damaged = judge_gaps(gaps, spans, query)
+    told = recognise_moves(told, query, track, warp, evidence.typical)
     raised = find_raised(spans, query.profile) + find_unheard(spans, query.profile)
     changes = tuple(_change(gap, scale) for gap in join_additions(told, raised, query, warp))
     silent = _silent_ranges(evidence, [pieces[place] for place in backbone], query.profile.word_s)
