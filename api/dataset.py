@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ class Item:
     def identity(self) -> list[Any]:
         """What a journal remembers it by."""
         return [self.path.hex(), self.size, self.mtime_ns]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know of a data set: its folder, and the event that stops all work."""
+
+    root: bytes
+    stopping: Event
 
 
 def list_items(folder: Path, *, leave_out: Sequence[Path] = ()) -> list[Item]:

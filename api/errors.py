@@ -11,11 +11,13 @@
     |  |- MarkedError           the audio carries a mark of this key: `mark_id` is its payload
     |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
     |  |- WeakMarkError         the mark would not survive an ordinary MP3, and that was asked for
+    |  |- ManifestError        a manifest is not signed by a trusted key, or its rows are not those signed
     |  |- MissingError         no such track, job, entry or file
     |  |- ConflictError         the job or track is in a state that does not allow it
     |  `- TokenError     no API token, or a wrong one
     |- OverloadError                no capacity now, later perhaps
     |- GeneratorMissingError    the generator's libraries are not installed
+    |- CredentialError      no C2PA credential could be signed into a file
     |- OriginalError       a track's sealed original is damaged or was changed
     |- PortError           the address to serve on is taken
     |- SourceError         somebody else's server does not answer as it should
@@ -93,6 +95,10 @@ class WeakMarkError(RefusedError):
         self.reasons = reasons
 
 
+class ManifestError(RefusedError):
+    """A data set's manifest is not signed by a trusted key, or its rows are not those that were signed."""
+
+
 class MissingError(RefusedError):
     """No such track, job, entry or file."""
 
@@ -111,6 +117,10 @@ class OverloadError(ApiError):
 
 class GeneratorMissingError(ApiError):
     """The generator's libraries are not installed."""
+
+
+class CredentialError(ApiError):
+    """No C2PA credential could be signed into a file; the file is unchanged."""
 
 
 class OriginalError(ApiError):

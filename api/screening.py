@@ -21,14 +21,14 @@ from typing import Any
 
 import watermark
 
-from .dataset import FILE, Item, format_path, list_items
+from .dataset import FILE, Item, Task, format_path, list_items
 from .errors import RefusedError, StoppedError, WriteError
 from .installation import Installation, now
 from .journal import Journal
 from .manifest import DUPLICATE, MANIFEST_NAME, SKIPPED, UNKNOWN, Row, write_manifest
 from .marking import CancelCheck, Progress, never_cancelled, report_nothing
 from .recognition import detection_profiles
-from .screenwork import CHANGED, Task, describe_unreadable, hash_item, screen_item, start_worker
+from .screenwork import CHANGED, describe_unreadable, hash_item, screen_item, start_worker
 
 # Spawned, not forked: a copy of an open database connection must not be used.
 SPAWN = multiprocessing.get_context("spawn")

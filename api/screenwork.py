@@ -10,14 +10,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from watermark.errors import AudioError
 
 from .audiofile import hash_file
-from .dataset import Item, format_path, open_item
+from .dataset import Item, Task, format_path, open_item
 from .errors import AudioRefusedError, TooLargeError
 from .evidence import RELEASED_DIGESTS, Evidence, Likeness
 from .installation import Installation, open_installation
@@ -28,14 +26,6 @@ from .verdict import NOTHING_FOUND, Verdict, judge
 from .verification import collect
 
 CHANGED, NOT_READABLE = "changed-meanwhile", "not-readable"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker needs besides its ledger: the data set's folder, and the event that stops all work."""
-
-    root: bytes
-    stopping: Event
 
 
 class _Worker:
