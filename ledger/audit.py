@@ -51,7 +51,7 @@ def read_safely(findings: list[Finding], index: int | None, what: str, read: Cal
     """Return what `read` returns; where the database is damaged, note it and return None."""
     try:
         return read()
-    except (sqlalchemy.exc.DatabaseError, StorageError) as error:
+    except (sqlalchemy.exc.DatabaseError, StorageError, UnicodeDecodeError) as error:
         cause = getattr(error, "orig", None) or error
         findings.append(Finding(index, "database-corrupt", f"{what} cannot be read: {cause}"))
         return None
@@ -289,7 +289,7 @@ class Auditor:
 
         try:
             return read(start, stop)
-        except sqlalchemy.exc.DatabaseError:
+        except (sqlalchemy.exc.DatabaseError, UnicodeDecodeError):
             rows: list[Row[Any]] = []
             for value in range(start, stop):
                 index = value - 1 if table is CHECKPOINT else value

@@ -105,7 +105,7 @@ def fsck(
         connection = read_safely(findings, None, "open", lambda: stack.enter_context(database.read()))
         if connection is not None:
             size = _check(database, connection, findings, origin, vkey, public_keys, known_checkpoints)
-    except (sqlalchemy.exc.DBAPIError, StorageError) as error:
+    except (sqlalchemy.exc.DBAPIError, StorageError, UnicodeDecodeError) as error:
         findings.append(Finding(None, "database-corrupt", f"{database.where}: {error}"))
     finally:
         stack.close()

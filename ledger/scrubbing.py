@@ -129,7 +129,7 @@ class _Slice:
 
         try:
             found = list(read(self.start, self.stop))
-        except sqlalchemy.exc.DatabaseError:
+        except (sqlalchemy.exc.DatabaseError, UnicodeDecodeError):
             found = []
             for index in range(self.start, self.stop):
                 one = functools.partial(read, index, index + 1)

@@ -106,7 +106,7 @@ class SqliteDatabase:
             yield
         except sqlalchemy.exc.DBAPIError as error:
             raise describe_error(error.orig, self.path) from error
-        except sqlite.Error as error:
+        except (sqlite.Error, UnicodeDecodeError) as error:
             raise describe_error(error, self.path) from error
 
     def hold_writer(self, timeout_s: float) -> contextlib.AbstractContextManager[None]:
@@ -231,7 +231,12 @@ def read_path(url: URL) -> Path:
 
 
 def describe_error(error: BaseException | None, path: Path) -> StorageError:
-    """Return the domain error for an error of the SQLite library (by its result code)."""
+    """Return the domain error for an error of the SQLite library (by its result code).
+
+    A UnicodeDecodeError is what comes of its messages about a damaged schema, which quote the damage.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return CorruptError(f"{path}: the database file is damaged: its text is not UTF-8")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # primary code; the upper bits refine it
     if code == sqlite.SQLITE_FULL:
         return DiskFullError(f"{path}: no space left on the device; nothing was recorded")
@@ -284,7 +289,7 @@ def _configure_connection(connection: Any, _record: object) -> None:
             # Set, fetched, and read back: an error of the disk shows only when the result is fetched.
             connection.execute(f"PRAGMA {name}={expected}").fetchall()
             actual = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        except sqlite.Error as error:
+        except (sqlite.Error, UnicodeDecodeError) as error:
             raise describe_error(error, path) from error
         if actual != expected:
             raise StorageError(f"{path}: expected PRAGMA {name}={expected}, got {actual}")
