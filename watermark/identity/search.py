@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .alignment import refine_alignment, refine_pitch
-from .decision import CLAIMED_PROBABILITY, Agreement, bound_false_alarm, measure_agreement
+from .decision import CLAIMED_PROBABILITY, Agreement, bound_false_alarm, measure_agreement, measure_background
 from .extraction import Query, cut_query
 from .hashing import UNCHANGED, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
@@ -31,6 +31,8 @@ from .voting import Candidate, count_votes
 LEAST_VOTES = 4
 # A change of pitch that goes with the scale like this (semitones) is one of speed.
 SPEED_TOLERANCE = 0.1
+# A place is looked at more closely when it is this likely to be claimed.
+LIKELY_PROBABILITY = 0.1
 # A range that comes this close to an end of the query reaches it.
 END_S = 0.5
 
@@ -193,25 +195,27 @@ def _verify(
     window: Query, index: Index, places: Sequence[tuple[int, Placement]], trials: int, claimed: float
 ) -> list[_Found]:
     """Hold places against their sketches; keep those that cannot be chance, one for each track."""
-    best: dict[int, _Found] = {}
+    best: dict[int, tuple[Placement, Agreement]] = {}
     for track, placement in places:
         sketch = index.sketch_of(track)
         if sketch is None:
             continue
         agreement = measure_agreement(window.sketch, sketch, placement)
-        probability = bound_false_alarm(agreement.total, trials)
-        known = best.get(track)
-        if probability <= claimed and (known is None or agreement.total > known.agreement.total):
-            best[track] = _Found(track, placement, agreement, probability)
+        likely = bound_false_alarm(agreement.total, 0.0, trials) <= max(claimed, LIKELY_PROBABILITY)
+        if likely and (track not in best or agreement.total > best[track][1].total):
+            best[track] = (placement, agreement)
     found = []
-    for track, each in best.items():
+    for track, (placement, agreement) in best.items():
         sketch = index.sketch_of(track)
         assert sketch is not None
-        placement = _refine(window, sketch, each.placement)
-        agreement = measure_agreement(window.sketch, sketch, placement)
-        if agreement.total < each.agreement.total:
-            placement, agreement = each.placement, each.agreement
-        found.append(_Found(track, placement, agreement, bound_false_alarm(agreement.total, trials)))
+        refined = _refine(window, sketch, placement)
+        again = measure_agreement(window.sketch, sketch, refined)
+        if again.total > agreement.total:
+            placement, agreement = refined, again
+        background = measure_background(window.sketch, sketch, placement)
+        probability = bound_false_alarm(agreement.total, background, trials)
+        if probability <= claimed:
+            found.append(_Found(track, placement, agreement, probability))
     return found
 
 
