@@ -71,18 +71,18 @@ def test_too_little_to_compare_is_no_agreement() -> None:
 
 
 def test_the_bound_falls_with_agreement_and_grows_with_trials() -> None:
-    bounds = [bound_false_alarm(value, 0.0, 60) for value in (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0)]
+    bounds = [bound_false_alarm(value, 60) for value in (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0)]
     assert bounds == sorted(bounds, reverse=True)
     assert bounds[0] == 1.0
     assert bounds[-1] < 1e-15
-    assert bound_false_alarm(12.0, 0.0, 600) == pytest.approx(10 * bound_false_alarm(12.0, 0.0, 60))
-    assert bound_false_alarm(80.0, 0.0, 1) == LEAST_PROBABILITY
+    assert bound_false_alarm(12.0, 600) == pytest.approx(10 * bound_false_alarm(12.0, 60))
+    assert bound_false_alarm(80.0, 1) == LEAST_PROBABILITY
 
 
 def test_a_background_makes_the_bound_wider() -> None:
-    assert bound_false_alarm(15.0, 3.0, 60) == bound_false_alarm(15.0, 0.0, 60)
-    assert bound_false_alarm(15.0, 12.0, 60) > 0.1
-    assert bound_false_alarm(60.0, 12.0, 60) < 1e-15
+    assert bound_false_alarm(15.0, 60, background=3.0) == bound_false_alarm(15.0, 60)
+    assert bound_false_alarm(15.0, 60, background=12.0) > 0.1
+    assert bound_false_alarm(60.0, 60, background=12.0) < 1e-15
 
 
 def test_music_of_the_same_beat_agrees_and_its_background_says_why() -> None:
@@ -98,13 +98,15 @@ def test_music_of_the_same_beat_agrees_and_its_background_says_why() -> None:
     agreement = measure_agreement(queries[0], other, HERE).total
     background = measure_background(queries[0], other, HERE)
     assert agreement > 12
-    assert bound_false_alarm(agreement, 0.0, 60) < 1e-5
+    assert bound_false_alarm(agreement, 60) < 1e-5
     # The same beat elsewhere in the track agrees as well.
     assert background > 0.3 * agreement
     same = build_sketch(queries[0])
     assert (
         bound_false_alarm(
-            measure_agreement(queries[0], same, HERE).total, measure_background(queries[0], same, HERE), 60
+            measure_agreement(queries[0], same, HERE).total,
+            60,
+            background=measure_background(queries[0], same, HERE),
         )
         < 1e-15
     )

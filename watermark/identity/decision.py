@@ -116,7 +116,7 @@ def agree(values: DoubleArray, squares: DoubleArray) -> float:
     return float(values.sum() / np.sqrt(squares.sum()))
 
 
-def bound_false_alarm(agreement: float, background: float, trials: int) -> float:
+def bound_false_alarm(agreement: float, trials: int, *, background: float = 0.0) -> float:
     """Bound the probability that the best of `trials` places in other recordings agrees as well."""
     deviation = max(DEVIATION, background / BACKGROUND_DEVIATIONS)
     tail = float(special.ndtr(-(agreement - MEAN) / deviation))

@@ -201,7 +201,7 @@ def _verify(
         if sketch is None:
             continue
         agreement = measure_agreement(window.sketch, sketch, placement)
-        likely = bound_false_alarm(agreement.total, 0.0, trials) <= max(claimed, LIKELY_PROBABILITY)
+        likely = bound_false_alarm(agreement.total, trials) <= max(claimed, LIKELY_PROBABILITY)
         if likely and (track not in best or agreement.total > best[track][1].total):
             best[track] = (placement, agreement)
     found = []
@@ -213,7 +213,7 @@ def _verify(
         if again.total > agreement.total:
             placement, agreement = refined, again
         background = measure_background(window.sketch, sketch, placement)
-        probability = bound_false_alarm(agreement.total, background, trials)
+        probability = bound_false_alarm(agreement.total, trials, background=background)
         if probability <= claimed:
             found.append(_Found(track, placement, agreement, probability))
     return found
