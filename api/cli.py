@@ -19,9 +19,11 @@ from . import (
     cli_copies,
     cli_custody,
     cli_disclosure,
+    cli_identity,
     cli_keys,
     cli_log,
     cli_mark,
+    cli_screen,
     cli_service,
     cli_tiles,
     cli_tracks,
@@ -40,7 +42,9 @@ app = typer.Typer(
 cli_tracks.add_commands(app)
 cli_disclosure.add_commands(app)
 cli_copies.add_commands(app)
+cli_screen.add_commands(app)
 cli_service.add_commands(app)
+cli_identity.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)
 cli_answer.add_commands(cli_log.log)

@@ -26,12 +26,20 @@ from .marking import Strength
 from .outcomes import BAD
 from .release import recover
 from .report import Report
+from .resemblance import ResemblancePolicy
 from .settings import read_settings
 from .source import Encoding
 from .tracing import name_reported
 from .verification import verify
 
 ContainerOption = Annotated[str, typer.Option("--format", help="flac or wav.")]
+IfKnownOption = Annotated[
+    ResemblancePolicy,
+    typer.Option(
+        "--if-known",
+        help="If it sounds like a known recording: refuse, link it as derived, or allow and log that.",
+    ),
+]
 BitsOption = Annotated[int, typer.Option("--bits", help="16 or 24 bits per sample.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Also copy the released files into this new folder.")
@@ -81,6 +89,7 @@ def generate_command(
     margin: MarginOption = True,
     require_margin: RequireMarginOption = False,
     strength: StrengthOption = Strength.DEFAULT,
+    if_known: IfKnownOption = ResemblancePolicy.REFUSE,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,6 +113,7 @@ def generate_command(
             encoding=encoding,
             margin=policy,
             strength=strength,
+            resemblance=if_known,
             progress=progress,
         )
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
@@ -126,6 +136,7 @@ def stamp_command(
     margin: MarginOption = True,
     require_margin: RequireMarginOption = False,
     strength: StrengthOption = Strength.DEFAULT,
+    if_known: IfKnownOption = ResemblancePolicy.REFUSE,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -146,6 +157,7 @@ def stamp_command(
             encoding=encoding,
             margin=policy,
             strength=strength,
+            resemblance=if_known,
             progress=progress,
         )
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
@@ -238,6 +250,7 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
         f"{content['milliseconds'] / 1000:.1f} s, {content['sample_rate']} Hz, {content['channels']} channels"
     )
     rows.append(("content", f"{shape}, {content['container']}; matched: {content['matched'] or 'nothing'}"))
+    rows.append(("identity", _describe_identity(predicate["identity"])))
     if mark["found"]:
         change = f"speed {mark['speed_ppm'] / 1e4:.2f} %, pitch {mark['pitch_cents']:+d} cents"
         rows.append(("watermark", f"found (by chance: at most {mark['false_alarm_at_most']}), {change}"))
@@ -256,6 +269,26 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
     if predicate["time"] is not None:
         rows.append(("time", f"{predicate['time']['stated']} ({predicate['time']['rests_on']})"))
     return rows
+
+
+def _describe_identity(identity: Any) -> str:
+    comparison = identity["comparison"]
+    if comparison is not None and not comparison["assessable"]:
+        return f"compared with track {comparison['track_id']}: not assessable, {comparison['reason']}"
+    if comparison is not None:
+        changes = [
+            f"{item['kind']} {item['file']['start_ms'] / 1000:.2f}-{item['file']['end_ms'] / 1000:.2f} s"
+            for item in comparison["changed"]
+        ]
+        intact_s = sum(item["end_ms"] - item["start_ms"] for item in comparison["intact"]) / 1000
+        return f"{intact_s:.1f} s are those of track {comparison['track_id']}; " + (
+            ", ".join(changes) or "nothing changed in between"
+        )
+    if identity["matches"]:
+        first = identity["matches"][0]
+        what = f"track {first['track_id']}" if first["track_id"] else f"recording {first['name']}"
+        return f"sounds like {what} (by chance: at most {first['false_alarm_at_most']})"
+    return "like nothing in the catalogue" if identity["searched"] else "too short to be looked up"
 
 
 def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: int | None = None) -> None:

@@ -5,12 +5,16 @@
 | content | are these bytes, or these samples, registered? | SHA-256 of the file and of its decoded samples |
 | identity | by its sound: which recording, which part, what was changed? | the catalogue of fingerprints |
 | watermark | does the sound carry a mark of ours, where, how was it changed? | the watermark key |
+| credential | does it carry a C2PA credential, whose, does it hold, what does it say? | C2PA's rules and lists of trust |
+| tags | which of its tags does the signed entry bear out, which does it contradict? | the ledger |
 | ledger | is the track's history in the log, unbroken and proven? | the log's public key |
 | signer | who signed the statements, and is the key trusted here? | public-keys.json |
 | time | when does the statement say it was made? | the issuer's clock alone |
 """
 
 from dataclasses import dataclass
+
+from .labelevidence import CredentialEvidence, TagEvidence
 
 DIGEST_NAMES = ("file", "pcm", "source-file", "source-pcm")
 RELEASED_DIGESTS = ("file", "pcm")
@@ -63,13 +67,15 @@ class WatermarkEvidence:
 
     `opens_commitment` says whether mark_id and salt of the registry give the commitment in the signed entry;
     None where there was nothing to compare. `with_registry`: the mark was too weak to be decoded and was told
-    among the registered ones. `speed` 1.05 means that the file runs 5 % faster than the track.
+    among the registered ones. `as_candidate`: it was told among the marks of the track that the sound is
+    like. `speed` 1.05 means that the file runs 5 % faster than the track.
     """
 
     found: bool
     false_alarm_probability: float = 1.0
     profile: str | None = None
     with_registry: bool = False
+    as_candidate: bool = False
     track_id: str | None = None
     opens_commitment: bool | None = None
     speed: float = 1.0
@@ -91,6 +97,7 @@ class Likeness:
     recording: Range
     speed: float
     pitch_semitones: float
+    bit_error_rate: float
     false_alarm_probability: float
 
 
@@ -110,6 +117,7 @@ class ContentComparison:
 
     `track_id`: against which. `assessable` False, with the reason in plain words, where nothing can be said.
     `intact` are the ranges of the file that are the track's; `changed` what was found between them.
+    `foreign`: no part of the sound is the track's, though there is enough of it to say so.
     """
 
     track_id: str
@@ -117,11 +125,7 @@ class ContentComparison:
     reason: str
     intact: tuple[Range, ...]
     changed: tuple[ChangedRange, ...]
-
-    @property
-    def foreign(self) -> bool:
-        """Whether nothing of the file is the track's, as far as can be said."""
-        return self.assessable and not self.intact
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,3 +239,5 @@ class Evidence:
     track: TrackFacts | None
     identity: IdentityEvidence = IdentityEvidence(False)
     copies: CopyEvidence | None = None
+    tags: TagEvidence = TagEvidence()
+    credential: CredentialEvidence = CredentialEvidence()

@@ -15,7 +15,9 @@ from ledger.guard import FileGuard
 from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
+from .catalogue import Catalogue
 from .copies import Copies
+from .credentialkeys import make_authority
 from .errors import LedgerFolderError
 from .keyring import (
     Keyring,
@@ -49,6 +51,7 @@ class Installation:
     heads: HeadIndex
     vault: Vault
     copies: Copies
+    catalogue: Catalogue
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -64,6 +67,7 @@ class Installation:
         self.store.close()
         self.registry.close()
         self.copies.close()
+        self.catalogue.close()
         self.attestations.close()
         self.vault.close()
 
@@ -107,6 +111,7 @@ def make_installation(settings: Settings, *, origin: str | None = None) -> tuple
 
 def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
     ring, token = make_keys(settings, created=now())
+    make_authority(settings, settings.provider or origin, now=datetime.datetime.now(datetime.UTC))
     upgrade(settings.database_url)
     settings.database.chmod(0o600)
     issuer = ring.issuer_signing_key
@@ -185,6 +190,7 @@ def open_installation(settings: Settings) -> Installation:
         heads,
         vault,
         Copies(url),
+        Catalogue(settings),
         authorities,
     )
 

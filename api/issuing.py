@@ -12,26 +12,25 @@ be read is refused. How much it has in hand is predicted where that is asked for
 import base64
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import generator
 import ledger
-import watermark
 from ledger.errors import OutcomeUnknownError
+from watermark.identity.extraction import Query
 
 from .audiofile import AudioWriter, sync_file, write_synced
-from .carrier import describe, explain
 from .declaration import Declaration, draw_credits, state_declaration
 from .decoding import open_recording
 from .errors import (
     AudioRefusedError,
     RegisteredError,
     StoppedError,
-    UnreadableMarkError,
     WeakMarkError,
     WriteError,
 )
+from .evidence import Likeness
 from .installation import Installation, now
 from .keyring import detection_keys
 from .labelling import label_file
@@ -40,6 +39,7 @@ from .marking import (
     MARK_BYTES,
     Block,
     CancelCheck,
+    Listener,
     Progress,
     Strength,
     embed_blocks,
@@ -48,10 +48,12 @@ from .marking import (
     report_nothing,
 )
 from .originals import keep_blocks
+from .readback import read_back, write_fingerprint
 from .recognition import check_unknown, check_unknown_file, detection_profiles
 from .record import build_rows, list_credit_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset
+from .resemblance import ResemblancePolicy, check_unlike, state_relations
 from .source import Encoding, Source, describe_generated
 
 
@@ -84,6 +86,7 @@ def issue(
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
     strength: Strength = Strength.DEFAULT,
+    resemblance: ResemblancePolicy = ResemblancePolicy.REFUSE,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -95,14 +98,17 @@ def issue(
     generator.GeneratorError
         The request cannot be served, or was cancelled.
     RegisteredError
-        The same request with the same seed gave these very samples before.
+        The same request with the same seed gave these very samples before, or they sound like a known
+        recording.
     UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError
         Nothing was registered (but see `ledger.errors.OutcomeUnknownError`: then the next start decides).
     """
     result = engine.generate(request, progress=progress, cancelled=cancelled)
+    source = describe_generated(request, result)
+    found = check_unlike(installation, _listen(source), resemblance)
     return register(
         installation,
-        describe_generated(request, result),
+        relate(source, found, resemblance),
         encoding=encoding,
         margin=margin,
         strength=strength,
@@ -121,6 +127,7 @@ def stamp(
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
     strength: Strength = Strength.DEFAULT,
+    resemblance: ResemblancePolicy = ResemblancePolicy.REFUSE,
     track_id: str | None = None,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
@@ -134,7 +141,8 @@ def stamp(
     AudioRefusedError, TooLargeError
         Not audio, damaged, or outside the limits.
     RegisteredError
-        The recording is registered, or carries a mark of ours.
+        The recording is registered, carries a mark of ours, or sounds like a known recording and
+        `resemblance` is to refuse that.
     UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError, OSError
         Nothing was registered.
     """
@@ -144,6 +152,7 @@ def stamp(
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
         profiles=detection_profiles(installation),
+        fingerprint=True,
         stage="examine",
         progress=progress,
         cancelled=cancelled,
@@ -151,6 +160,7 @@ def stamp(
     if found.damage:
         raise AudioRefusedError("damaged", f"{path.name} is damaged: {found.damage}")
     check_unknown(installation, found)
+    resembling = check_unlike(installation, found.query, resemblance)
 
     def blocks() -> Iterator[Block]:
         with open_recording(path, installation.settings.limits) as recording:
@@ -175,7 +185,7 @@ def stamp(
     )
     return register(
         installation,
-        source,
+        relate(source, resembling, resemblance),
         encoding=encoding,
         margin=margin,
         strength=strength,
@@ -183,6 +193,18 @@ def stamp(
         progress=progress,
         cancelled=cancelled,
     )
+
+
+def relate(source: Source, found: tuple[Likeness, ...], policy: ResemblancePolicy) -> Source:
+    """Return the source with what it resembles among its facts."""
+    return replace(source, facts={**source.facts, **state_relations(found, policy)})
+
+
+def _listen(source: Source) -> Query | None:
+    listener = Listener(sample_rate=source.sample_rate, channels=source.channels)
+    for block in source.blocks():
+        listener.push(block)
+    return listener.finish()
 
 
 def register(
@@ -215,7 +237,8 @@ def register(
                 created=created,
                 mark_commitment=ledger.commit("mark_id", mark_salt, mark_id.hex()),
             )
-            file_sha256 = _read_back(installation, writer, mark_id, progress, cancelled)
+            found = read_back(installation, writer, mark_id, progress, cancelled)
+            source = write_fingerprint(folder, source, found)
             predicted = _predict(installation, writer, mark_id, margin, progress, cancelled)
             for name, content in source.files.items():
                 write_synced(folder / name, content)
@@ -227,7 +250,7 @@ def register(
                 writer,
                 track_id=track_id,
                 mark_id=mark_id,
-                file_sha256=file_sha256,
+                file_sha256=found.file_sha256,
                 watermark_key=installation.keyring.watermark_key,
                 created=created,
                 mark_salt=mark_salt,
@@ -295,36 +318,6 @@ def _write_marked(
     if writer.samples != source.samples:
         raise WriteError(f"expected {source.samples} marked samples, got {writer.samples}")
     return writer
-
-
-def _read_back(
-    installation: Installation,
-    writer: AudioWriter,
-    mark_id: bytes,
-    progress: Progress,
-    cancelled: CancelCheck,
-) -> str:
-    """Check the written file as any verifier would, and return its digest."""
-    found = examine(
-        writer.path,
-        limits=installation.settings.limits,
-        watermark_keys=(installation.keyring.watermark_key,),
-        profiles=(watermark.PROFILE,),
-        stage="read back",
-        progress=progress,
-        cancelled=cancelled,
-    )
-    if found.pcm_sha256 != writer.pcm_sha256:
-        raise WriteError(
-            f"{writer.path.name}: the samples read back are not those written: is the disk full?"
-        )
-    if found.detection.payload != mark_id:
-        reasons = explain(writer.path)
-        raise UnreadableMarkError(
-            f"the mark cannot be read back from {found.seconds:.1f} s of this audio: {describe(reasons)}",
-            reasons,
-        )
-    return found.file_sha256
 
 
 def _predict(

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import watermark
+from watermark.identity.extraction import Extractor, Query
 
 from .audiofile import PcmDigest, hash_file
 from .decoding import AudioFormat, Limits, open_recording
 from .errors import StoppedError
 
 MARK_BYTES = 8
+MIN_FINGERPRINT_S = 1.0
 
 
 class Strength(enum.StrEnum):
@@ -61,7 +63,8 @@ def never_cancelled() -> bool:
 class Examination:
     """What one pass over a file found; digests are hex SHA-256.
 
-    `levels` is the mean square of each second, averaged over channels (the last one may be short).
+    `levels` is the mean square of each second, averaged over channels (the last one may be short). `query` is
+    what the sound is compared with others by; None where that was not asked for, or the file is too short.
     """
 
     file_sha256: str
@@ -71,6 +74,7 @@ class Examination:
     levels: tuple[float, ...]
     damage: str
     detection: watermark.Detection
+    query: Query | None = None
 
     @property
     def seconds(self) -> float:
@@ -85,11 +89,13 @@ def examine(
     watermark_keys: Sequence[bytes],
     profiles: Sequence[watermark.Profile] = watermark.PROFILES,
     known: Sequence[watermark.KnownPayloads] = (),
+    fingerprint: bool = False,
     stage: str = "listen",
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> Examination:
-    """Decode a file once: its digests, its extent, and the mark in it, of any of the keys and profiles.
+    """Decode a file once: its digests, its extent, the mark in it, of any of the keys and profiles, and on
+    wish its fingerprint.
 
     Raises
     ------
@@ -111,12 +117,19 @@ def examine(
         )
         digest = PcmDigest()
         levels = LevelMeter(recording.format.sample_rate)
+        listener = (
+            Listener(sample_rate=recording.format.sample_rate, channels=recording.format.channels)
+            if fingerprint
+            else None
+        )
         for block in recording.blocks():
             if cancelled():
                 raise StoppedError(f"stopped while examining {path.name}")
             digest.push(block)
             levels.push(block)
             detector.push(block)
+            if listener is not None:
+                listener.push(block)
             progress(stage, min(0.95, 0.9 * recording.samples / max(1, recording.format.claimed_samples)))
         detection = detector.finish()
         progress(stage, 1.0)
@@ -128,7 +141,27 @@ def examine(
             levels=levels.finish(),
             damage=recording.damage,
             detection=detection,
+            query=None if listener is None else listener.finish(),
         )
+
+
+class Listener:
+    """Takes the fingerprint of a stream of blocks, where it is long enough."""
+
+    def __init__(self, *, sample_rate: int, channels: int) -> None:
+        self._extractor = Extractor(sample_rate=sample_rate, channels=channels)
+        self._sample_rate = sample_rate
+        self._samples = 0
+
+    def push(self, block: Block) -> None:
+        """Take the next samples, float32 (channels, n)."""
+        self._extractor.push(block)
+        self._samples += block.shape[1]
+
+    def finish(self) -> Query | None:
+        """Return the fingerprint; None for less than MIN_FINGERPRINT_S."""
+        query = self._extractor.finish()
+        return query if self._samples >= MIN_FINGERPRINT_S * self._sample_rate else None
 
 
 class LevelMeter:

@@ -8,10 +8,11 @@ Order of writes, for a track T:
 3. ledger: the signed entry                                   <- the commit point
 4. incoming/T/bundle.json is written and synced
 5. incoming/T/ is renamed to tracks/T/ in one step, and the folders are synced
-6. registry: state `released`
+6. the catalogue of fingerprints takes it in
+7. registry: state `released`
 
 A crash before 3 leaves something that was never acknowledged: `recover` removes it. A crash after 3 leaves a
-track that is in the ledger: `recover` does steps 4 to 6. Work that another process is doing holds its lock
+track that is in the ledger: `recover` does steps 4 to 7. Work that another process is doing holds its lock
 and is left alone.
 """
 
@@ -27,6 +28,7 @@ from pathlib import Path
 from ledger import LedgerError, make_bundle
 
 from .audiofile import sync_file, write_synced
+from .cataloguing import add_released
 from .errors import WriteError
 from .installation import Installation
 from .openings import list_openings
@@ -74,7 +76,7 @@ def hold_incoming(installation: Installation, track_id: str) -> Iterator[Path]:
 
 
 def finish_release(installation: Installation, track: TrackRow) -> Path:
-    """Steps 4 to 6, each of which may have been done before; return the folder of the released track."""
+    """Steps 4 to 7, each of which may have been done before; return the folder of the released track."""
     settings = installation.settings
     incoming, final = settings.incoming / track.track_id, settings.tracks / track.track_id
     try:
@@ -96,6 +98,7 @@ def finish_release(installation: Installation, track: TrackRow) -> Path:
             raise WriteError(f"{final}: the track is in the ledger, but its files are gone")
     except OSError as error:
         raise WriteError(f"{final}: cannot be released: {error.strerror}") from error
+    add_released(installation, track)
     installation.registry.release(track.track_id)
     return final
 

@@ -32,9 +32,11 @@ from .evidence import (
     Evidence,
     IdentityEvidence,
     LedgerEvidence,
+    Likeness,
     Range,
     WatermarkEvidence,
 )
+from .labelreport import format_credential, format_tags
 from .verdict import REASONS, Verdict
 
 REPORT_TYPE = PREDICATE_BASE + "verification-report/v1"
@@ -109,6 +111,8 @@ def build_predicate(evidence: Evidence, verdict: Verdict, *, time: str) -> dict[
         "identity": _format_identity(evidence.identity),
         "watermark": _format_watermark(evidence.watermark),
         "copies": _format_copies(evidence.copies),
+        "credential": format_credential(evidence.credential),
+        "tags": format_tags(evidence.tags),
         "ledger": _format_ledger(evidence.ledger),
         "signer": _format_signer(evidence.ledger),
         "time": _format_time(evidence.ledger),
@@ -139,19 +143,21 @@ def _format_content(content: ContentEvidence) -> dict[str, Any]:
 def _format_identity(identity: IdentityEvidence) -> dict[str, Any]:
     return {
         "searched": identity.searched,
-        "matches": [
-            {
-                "track_id": item.track_id,
-                "name": None if item.track_id is not None else item.name,
-                "file": _format_range(item.file),
-                "recording": _format_range(item.recording),
-                "speed_ppm": round(1e6 * item.speed),
-                "pitch_cents": round(100 * item.pitch_semitones),
-                "false_alarm_at_most": round_up_probability(item.false_alarm_probability),
-            }
-            for item in identity.matches
-        ],
+        "matches": [format_likeness(item) for item in identity.matches],
         "comparison": None if identity.comparison is None else _format_comparison(identity.comparison),
+    }
+
+
+def format_likeness(item: Likeness) -> dict[str, Any]:
+    """Return the JSON object of a match; the name only of what is no registered track."""
+    return {
+        "track_id": item.track_id,
+        "name": None if item.track_id is not None else item.name,
+        "file": _format_range(item.file),
+        "recording": _format_range(item.recording),
+        "speed_ppm": round(1e6 * item.speed),
+        "pitch_cents": round(100 * item.pitch_semitones),
+        "false_alarm_at_most": round_up_probability(item.false_alarm_probability),
     }
 
 
@@ -160,6 +166,7 @@ def _format_comparison(comparison: ContentComparison) -> dict[str, Any]:
         "track_id": comparison.track_id,
         "assessable": comparison.assessable,
         "reason": comparison.reason,
+        "foreign": comparison.foreign,
         "intact": [_format_range(item) for item in comparison.intact],
         "changed": [
             {
@@ -179,7 +186,7 @@ def _format_watermark(mark: WatermarkEvidence) -> dict[str, Any]:
     return {
         "found": True,
         "profile": mark.profile,
-        "told_by": "registry" if mark.with_registry else "code",
+        "told_by": "candidate" if mark.as_candidate else "registry" if mark.with_registry else "code",
         "track_id": mark.track_id,
         "opens_commitment": mark.opens_commitment,
         "false_alarm_at_most": round_up_probability(mark.false_alarm_probability),

@@ -18,6 +18,8 @@ from .errors import RefusedError
 from .marking import Block
 
 BLOCK_SAMPLES = 1 << 16
+FINGERPRINT_SUBJECT = "fingerprint"
+"""Name of the subject whose digest is that of the track's stored fingerprint."""
 MACHINE_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 

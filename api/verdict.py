@@ -15,6 +15,8 @@ Order of the questions, the first that is answered decides:
 9. a mark, and a part of the sound is not its track's                           altered
 10. by the mark: more sound than the track has, or parts without mark whose sound was not compared: altered;
     shorter: excerpt; other speed or pitch: retimed; otherwise re-encoded
+11. the verdict is good so far, but a tag or a credential contradicts the signed entry: metadata-forged
+    (`api.labelverdict`)
 """
 
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from .evidence import (
     TrackFacts,
     WatermarkEvidence,
 )
+from .labelverdict import FORGED_TEXT, LABEL_REASONS, METADATA_FORGED, weigh_verdict
 
 EXACT = "exact"
 RE_ENCODED = "re-encoded"
@@ -58,8 +61,8 @@ VERDICTS = {
     "track.",
     MARK_REMOVED: "By its sound this is the registered track or a part of it, but no mark is found: it was "
     "removed, is too weak to be read here, or the sound was taken from before it was stamped.",
-    MARK_TRANSPLANTED: "This carries the mark of a registered track on sound that is not that track: the "
-    "mark was lifted onto it.",
+    MARK_TRANSPLANTED: "This carries the mark of a registered track on sound in which nothing of that track "
+    "is found: the mark was lifted onto it, or the track is damaged beyond recognition.",
     MARK_CONFLICT: "The mark and the sound name different origins: do not rely on either alone.",
     KNOWN_RECORDING: "By its sound this is a recording that is catalogued here for comparison. It was not "
     "stamped here.",
@@ -68,6 +71,7 @@ VERDICTS = {
     UNMARKED_ORIGINAL: "This is a registered recording as it was before it was stamped: it carries no mark.",
     LEDGER_BROKEN: "The record of this track does not hold: do not rely on it.",
     SIGNER_NOT_TRUSTED: "The record of this track is signed by a key that is not trusted here.",
+    METADATA_FORGED: FORGED_TEXT,
     REVOKED: "This belongs to a track whose registration was revoked.",
     NOTHING_FOUND: "Nothing was found. This does not mean that a person made it.",
 }
@@ -103,6 +107,8 @@ REASONS = {
     "history-missing": "the registry names a track that the ledger does not know",
     "registry-contradicts-ledger": "the registry's mark is not the one that the signed entry commits to",
     "index-contradicts-entry": "the ledger's index of digests says what no signed entry says",
+    "fingerprint-contradicts-entry": "the catalogue's fingerprint of the track is not the one that the "
+    "signed entry states",
     "signer-unknown": "an entry is signed by a key that is not in the list of trusted keys",
     "file-damaged": "the file is damaged: what could be decoded was examined",
     "content-not-compared": "the sound was not compared with the registered recording; a mark moved "
@@ -121,6 +127,7 @@ REASONS = {
     "change-removed": "a part of the track was cut out",
     "change-reordered": "parts of the track are in another order",
     "change-overlaid": "other sound lies over a part of the track",
+    **LABEL_REASONS,
 }
 
 MIN_TOLERANCE_S = 0.3
@@ -151,7 +158,15 @@ class Verdict:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Turn evidence into a verdict that is no stronger than it."""
+    """Turn evidence into a verdict that is no stronger than it; what the file says of itself weighs last."""
+    found = _judge_sound(evidence)
+    code, reasons = weigh_verdict(
+        found.code, found.reasons, good=found.good, tags=evidence.tags, credential=evidence.credential
+    )
+    return Verdict(code, reasons)
+
+
+def _judge_sound(evidence: Evidence) -> Verdict:
     content, mark = evidence.content, evidence.watermark
     damage = ("file-damaged",) if content.extent.damage else ()
     if evidence.ledger is not None and evidence.ledger.fault is not None:
@@ -203,11 +218,13 @@ def _judge_by_both(
             return MARK_CONFLICT, other
         code, changes = _judge_by_mark(seconds, mark, track, compared=False)
         return code, (*changes, "content-not-compared")
-    if not comparison.assessable:
-        code, changes = _judge_by_mark(seconds, mark, track, compared=False)
-        return code, (*changes, "content-not-assessable")
     if comparison.foreign:
         return MARK_TRANSPLANTED, ("content-foreign", *other)
+    if not comparison.assessable:
+        if other:
+            return MARK_CONFLICT, other
+        code, changes = _judge_by_mark(seconds, mark, track, compared=False)
+        return code, (*changes, "content-not-assessable")
     if comparison.changed:
         return ALTERED, (*_list_changes(comparison), "content-in-part", *other)
     code, changes = _judge_by_mark(seconds, mark, track, compared=True)

@@ -1,23 +1,21 @@
 """The verify flow: what is known about a file, and what follows from it.
 
-    file -> bounded decode -> digests, mark -> which track? -> its history, checked -> evidence -> verdict ->
-    report
+    file -> bounded decode -> digests, mark, fingerprint -> which track? -> its history, checked -> its sound,
+    compared -> evidence -> verdict -> report
 
 The registry and the ledger's database are not trusted here: a track is believed only as far as its signed
 entries, proven against the log's checkpoint, say so; a mark only if the registry's salt opens the commitment
-in them.
+in them; a stored fingerprint only if its digest is in them, where they state one.
+
+Where no mark is read, but the sound is that of a track, the marks of that track alone are looked for: a known
+mark shows where one that must be decoded does not.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import ledger
-from ledger.commitment import check_opening
-from ledger.errors import FormatError, ProofError
-from ledger.event import parse_commitments
 from ledger.predicate import DELIVERED, GENERATED, STAMPED
 
 from .copies import CopyRow
@@ -28,25 +26,28 @@ from .evidence import (
     ContentEvidence,
     Evidence,
     Extent,
+    IdentityEvidence,
     LedgerFault,
-    Range,
     TrackFacts,
-    WatermarkEvidence,
 )
 from .installation import Installation, now
 from .keyring import detection_keys
 from .knownmarks import known_payloads
+from .labelcheck import start_labels, weigh_labels
+from .likeness import compare_sound, identify_sound
+from .markevidence import describe_mark, describe_traced, opens_commitment
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
 from .recognition import detection_profiles, find_mark
 from .registry import MarkRow
 from .release import name_asset
 from .report import Report, sign_report
+from .source import FINGERPRINT_SUBJECT
+from .tracing import trace
 from .verdict import judge
 
+NOT_SEARCHED = IdentityEvidence(False)
 REGISTERING = frozenset({GENERATED, STAMPED, DELIVERED})
 """Events whose digests are the track's own; a notice, say, may name a file that somebody else holds."""
-QUIET_MEAN_SQUARE = 1e-6
-"""-60 dB below full scale, in the loudest second: fades, pauses and digital silence lie below."""
 
 
 def verify(
@@ -67,48 +68,122 @@ def verify(
     OSError, ledger.StorageError
         The file or the database cannot be read.
     """
+    _, evidence = collect(installation, path, progress=progress, cancelled=cancelled)
+    return sign_report(
+        evidence, judge(evidence), time=now(), signing_key=installation.keyring.report_signing_key
+    )
+
+
+def collect(
+    installation: Installation,
+    path: Path,
+    *,
+    progress: Progress = report_nothing,
+    cancelled: CancelCheck = never_cancelled,
+) -> tuple[Examination, Evidence]:
+    """Examine a file and return what was found and what is known about it; errors as `verify`."""
+    with start_labels(installation, path) as reading:
+        found, evidence = _collect_sound(installation, path, progress, cancelled)
+        return found, weigh_labels(installation, evidence, reading.finish())
+
+
+def _collect_sound(
+    installation: Installation, path: Path, progress: Progress, cancelled: CancelCheck
+) -> tuple[Examination, Evidence]:
+    """Examine the sound of a file, whatever its labels say."""
     found = examine(
         path,
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
         profiles=detection_profiles(installation),
         known=known_payloads(installation),
+        fingerprint=True,
         progress=progress,
         cancelled=cancelled,
     )
-    evidence = gather(installation, found)
+    identity = identify_sound(installation, found.query)
+    evidence = gather(installation, found, identity)
+    if not evidence.watermark.found and evidence.identity.comparison is not None:
+        evidence = _look_for_candidates(installation, path, evidence, progress, cancelled)
     copies = find_copies(installation, path, found, evidence, progress=progress, cancelled=cancelled)
-    evidence = dataclasses.replace(evidence, copies=copies)
-    return sign_report(
-        evidence, judge(evidence), time=now(), signing_key=installation.keyring.report_signing_key
-    )
+    return found, dataclasses.replace(evidence, copies=copies)
 
 
-def gather(installation: Installation, found: Examination) -> Evidence:
+def gather(
+    installation: Installation, found: Examination, identity: IdentityEvidence = NOT_SEARCHED
+) -> Evidence:
     """Look up and check everything that an examined file points to."""
     mark = _find_mark(installation, found)
     listed = _find_digest(installation, found)
-    track_id = listed or (mark.track_id if mark else None)
+    track_id = listed or (mark.track_id if mark else None) or identity.track_id
     if track_id is None:
-        return Evidence(_describe_content(found, None, None), _describe_mark(found, mark, None), None, None)
+        content, described = _describe_content(found, None, None), describe_mark(found, mark, None)
+        return Evidence(content, described, None, None, identity)
     custody = check_custody(installation.store, installation.public, name_asset(track_id))
     matched = _match_digest(custody, found)
     history = custody.evidence
     if listed is not None and matched is None and history.fault is None:
         message = f"the index lists a digest under track {listed} that no entry of it states"
         history = dataclasses.replace(history, fault=LedgerFault(None, "index-contradicts-entry", message))
+    if history.fault is None and not _bears_out_fingerprint(installation, custody, track_id):
+        message = f"the catalogue's fingerprint of track {track_id} is not the one that its entry states"
+        history = dataclasses.replace(
+            history, fault=LedgerFault(None, "fingerprint-contradicts-entry", message)
+        )
     if history.fault is not None:
         # Nothing that a broken record says is believed, not even what it says about this file.
-        return Evidence(
-            _describe_content(found, None, track_id), _describe_mark(found, mark, None), history, None
-        )
-    opens = _opens_commitment(custody, mark) if mark is not None and mark.track_id == track_id else None
+        content = _describe_content(found, None, track_id)
+        return Evidence(content, describe_mark(found, mark, None), history, None)
+    opens = opens_commitment(custody, mark) if mark is not None and mark.track_id == track_id else None
+    compared = compare_sound(installation, found.query, track_id, identity.matches)
     return Evidence(
         content=_describe_content(found, matched, track_id if matched else None),
-        watermark=_describe_mark(found, mark, opens),
+        watermark=describe_mark(found, mark, opens),
         ledger=history,
         track=_read_facts(track_id, custody),
+        identity=dataclasses.replace(identity, comparison=compared),
     )
+
+
+def _look_for_candidates(
+    installation: Installation,
+    path: Path,
+    evidence: Evidence,
+    progress: Progress,
+    cancelled: CancelCheck,
+) -> Evidence:
+    """Look for the marks of the track that the sound is like, and no others."""
+    if evidence.track is None or evidence.content.matched is not None:
+        return evidence
+    track_id = evidence.track.track_id
+    traced = trace(installation, path, track_id, progress=progress, cancelled=cancelled)
+    if not traced.named:
+        return evidence
+    best = traced.named[0]
+    mark = best.copy or installation.registry.get_mark_of(track_id)
+    if mark is None:
+        return evidence
+    custody = check_custody(installation.store, installation.public, name_asset(track_id))
+    described = describe_traced(
+        mark,
+        best.false_alarm_probability,
+        traced.alignment,
+        opens=opens_commitment(custody, mark),
+    )
+    return dataclasses.replace(evidence, watermark=described)
+
+
+def _bears_out_fingerprint(installation: Installation, custody: Custody, track_id: str) -> bool:
+    """Say whether the stored fingerprint is the one in the track's entry; True where either is missing."""
+    row = installation.catalogue.rows.find_track(track_id)
+    stated = {
+        subject.sha256.hex()
+        for event in custody.events
+        if event.statement.predicate_type in REGISTERING
+        for subject in event.statement.subjects
+        if subject.name == FINGERPRINT_SUBJECT
+    }
+    return row is None or not stated or row.sha256 in stated
 
 
 def _find_mark(installation: Installation, found: Examination) -> MarkRow | CopyRow | None:
@@ -140,21 +215,6 @@ def _match_digest(custody: Custody, found: Examination) -> str | None:
     return None
 
 
-def _opens_commitment(custody: Custody, mark: MarkRow | CopyRow) -> bool:
-    """Say whether the registry's mark_id and salt open a commitment of a verified entry."""
-    opening = ledger.Opening("mark_id", mark.salt, mark.mark_id)
-    for event in custody.events:
-        stated = parse_commitments(event.statement).get("mark_id")
-        if stated is None:
-            continue
-        try:
-            check_opening(opening, stated)
-        except (ProofError, FormatError):
-            continue
-        return True
-    return False
-
-
 def _describe_content(found: Examination, matched: str | None, track_id: str | None) -> ContentEvidence:
     extent = Extent(
         container=found.format.container,
@@ -165,46 +225,6 @@ def _describe_content(found: Examination, matched: str | None, track_id: str | N
         damage=found.damage,
     )
     return ContentEvidence(found.file_sha256, found.pcm_sha256, extent, matched, track_id)
-
-
-def _describe_mark(
-    found: Examination, mark: MarkRow | CopyRow | None, opens: bool | None
-) -> WatermarkEvidence:
-    detection = found.detection
-    if not detection.detected or detection.payload is None:
-        return WatermarkEvidence(False, detection.false_alarm_probability)
-    alignment = detection.alignment
-    return WatermarkEvidence(
-        found=True,
-        false_alarm_probability=detection.false_alarm_probability,
-        profile=detection.profile_name,
-        with_registry=detection.with_registry,
-        track_id=mark.track_id if mark else None,
-        opens_commitment=opens,
-        speed=alignment.speed if alignment else 1.0,
-        pitch_semitones=alignment.pitch_semitones if alignment else 0.0,
-        present=_join_ranges(found, present=True),
-        absent=tuple(item for item in _join_ranges(found, present=False) if not _is_quiet(found, item)),
-    )
-
-
-def _join_ranges(found: Examination, *, present: bool) -> tuple[Range, ...]:
-    """Return the stretches in which the mark was found, or was not, neighbours joined."""
-    joined: list[Range] = []
-    for segment in found.detection.segments:
-        if segment.present is not present:
-            continue
-        if joined and segment.start_s <= joined[-1].end_s:
-            joined[-1] = Range(joined[-1].start_s, max(joined[-1].end_s, segment.end_s))
-        else:
-            joined.append(Range(segment.start_s, segment.end_s))
-    return tuple(joined)
-
-
-def _is_quiet(found: Examination, stretch: Range) -> bool:
-    """Say whether a stretch is too quiet to carry a mark, so that its absence says nothing."""
-    levels = found.levels[int(stretch.start_s) : math.ceil(stretch.end_s)]
-    return max(levels, default=0.0) < QUIET_MEAN_SQUARE
 
 
 def _read_facts(track_id: str, custody: Custody) -> TrackFacts | None:

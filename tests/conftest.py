@@ -47,6 +47,23 @@ def make_music(seconds: float, *, seed: int, sample_rate: int = SAMPLE_RATE, cha
     return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
 
 
+def make_free_music(seconds: float, *, seed: int) -> Audio:
+    """Plucked notes of any pitch at any time: what shares no note with `make_music`, as two songs do not."""
+    rng = np.random.default_rng(seed)
+    samples = round(seconds * SAMPLE_RATE)
+    audio = np.zeros((2, samples))
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    for onset in np.sort(rng.integers(0, samples, round(8 * seconds))):
+        frequency = 90.0 * 2 ** rng.uniform(0, 3)
+        note = sum(
+            np.exp(-time * (2 + k)) * np.sin(2 * np.pi * frequency * k * time) / k for k in range(1, 12)
+        )
+        stop = min(samples, onset + time.size)
+        audio[:, onset:stop] += rng.uniform(0.3, 1.0, (2, 1)) * np.asarray(note)[: stop - onset]
+    audio += 0.01 * rng.standard_normal(audio.shape)
+    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+
+
 def write_audio(path: Path, audio: Audio, sample_rate: int = SAMPLE_RATE, **options: object) -> Path:
     """Write audio (channels, samples) by the file name's ending."""
     soundfile.write(path, audio.T, sample_rate, **options)

@@ -51,11 +51,12 @@ def judge(
 
 
 def like(track_id: str | None, name: str = "") -> Likeness:
-    return Likeness(track_id, name, Range(0.0, 60.0), Range(0.0, 60.0), 1.0, 0.0, 1e-12)
+    return Likeness(track_id, name, Range(0.0, 60.0), Range(0.0, 60.0), 1.0, 0.0, 0.1, 1e-12)
 
 
 def compared(*changes: ChangedRange, intact: bool = True, assessable: bool = True) -> ContentComparison:
-    return ContentComparison("track1", assessable, "", (Range(0.0, 60.0),) if intact else (), changes)
+    ranges = (Range(0.0, 60.0),) if intact else ()
+    return ContentComparison("track1", assessable, "", ranges, changes, foreign=assessable and not intact)
 
 
 def change(kind: str, seconds: float = 2.0) -> ChangedRange:

@@ -139,7 +139,8 @@ class Comparison:
 
     `assessable` is False where the recording is too damaged to say: then `changes` says nothing and its
     emptiness is never "intact"; `reason` says why in plain words. `unassessable` are ranges of the query
-    (start, end) that nothing can be said about, silence among them.
+    (start, end) that nothing can be said about, silence among them. `agrees` is False where no stretch of the
+    query agrees with the track: it is other sound, or damaged beyond recognition.
     """
 
     assessable: bool
@@ -148,3 +149,4 @@ class Comparison:
     changes: tuple[Change, ...]
     unassessable: tuple[tuple[float, float], ...]
     bit_error_rate: float
+    agrees: bool = True
