@@ -32,10 +32,26 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A file that was listened to, and the SHA-256 of its samples in hex."""
+
+    item: Item
+    pcm_sha256: str
+
+    @property
+    def path(self) -> bytes:
+        """Its path within."""
+        return self.item.path
+
+
+@dataclass(frozen=True)
 class Task:
-    """What a worker needs to know of a data set: its folder, and the event that stops all work."""
+    """What a worker needs to know of a data set: its folder, where the manifest is made, and the event that
+    stops all work.
+    """
 
     root: bytes
+    output: Path
     stopping: Event
 
 

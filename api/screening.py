@@ -7,34 +7,30 @@ screening goes on where it was: a file is listened to again only if its size or 
 the ledger, its keys or the program changed meanwhile.
 """
 
-import concurrent.futures
 import importlib.metadata
-import multiprocessing
 import os
+import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import watermark
 
-from .dataset import FILE, Item, Task, format_path, list_items
-from .errors import RefusedError, StoppedError, WriteError
+from .assembly import assemble
+from .crew import SPAWN, Crew
+from .dataset import FILE, Heard, Item, Task, format_path, list_items
+from .errors import RefusedError, WriteError
 from .installation import Installation, now
 from .journal import Journal
-from .manifest import DUPLICATE, MANIFEST_NAME, SKIPPED, UNKNOWN, Row, write_manifest
+from .manifest import MANIFEST_NAME, Row, write_manifest
 from .marking import CancelCheck, Progress, never_cancelled, report_nothing
+from .nearness import SOUNDS_NAME, Near, build_index, has_sound, is_sound_kept
 from .recognition import detection_profiles
-from .screenwork import CHANGED, describe_unreadable, hash_item, screen_item, start_worker
+from .screenwork import CHANGED, describe_unreadable, find_near, hash_item, screen_item, start_worker
 
-# Spawned, not forked: a copy of an open database connection must not be used.
-SPAWN = multiprocessing.get_context("spawn")
 JOURNAL_NAME = "journal.jsonl"
-# Tasks handed to each worker ahead of time.
-AHEAD = 3
 CRASHED = "crashed"
 LIMITS = (
     "A mark can be removed, and a recording changed beyond what its fingerprint holds: unknown does not mean "
@@ -76,18 +72,21 @@ def screen(
     items = list_items(folder, leave_out=(output,))
     progress("list", 1.0)
     context = describe_context(installation)
-    task = Task(os.fsencode(folder.absolute()), SPAWN.Event())
+    task = Task(os.fsencode(folder.absolute()), output.absolute(), SPAWN.Event())
     with Journal.open(output / JOURNAL_NAME, context) as journal:
         resumed = journal.count
-        with _Crew(installation, task, workers) as crew:
+        with Crew(
+            start_worker, (installation.settings, task), stopping=task.stopping, workers=workers
+        ) as crew:
             originals = _hash_equal_sizes(crew, items, progress, cancelled)
             unheard = [
                 item
                 for item in items
                 if item.kind == FILE and originals.get(item.path, item.path) == item.path
             ]
-            rows = _listen(crew, unheard, journal, progress, cancelled)
-    complete = tuple(assemble(items, rows, originals))
+            rows = _listen(crew, unheard, journal, output, progress, cancelled)
+            near = _find_near(crew, unheard, rows, output, progress, cancelled)
+    complete = tuple(assemble(items, rows, originals, near))
     predicate = write_manifest(
         output,
         complete,
@@ -95,6 +94,7 @@ def screen(
         installation.keyring.report_signing_key,
     )
     (output / JOURNAL_NAME).unlink(missing_ok=True)
+    shutil.rmtree(output / SOUNDS_NAME, ignore_errors=True)
     return Screening(predicate, complete, resumed)
 
 
@@ -104,44 +104,12 @@ def describe_context(installation: Installation) -> dict[str, Any]:
     return {
         "origin": installation.public.origin,
         "log_size": state.size,
+        "catalogue": installation.catalogue.rows.count(),
         "watermark_keys": [epoch.name for epoch in installation.keyring.epochs],
         "profiles": [profile.name for profile in detection_profiles(installation)],
         "detector": watermark.PROFILE.name,
         "program": f"provenote {importlib.metadata.version('provenote')}",
     }
-
-
-def assemble(
-    items: Iterable[Item], rows: Mapping[bytes, Row], originals: Mapping[bytes, bytes]
-) -> Iterator[Row]:
-    """Yield the row of every item, in their order; those with samples of an earlier one name it.
-
-    Parameters
-    ----------
-    items : in the order of their paths
-    rows : of each file that was listened to
-    originals : for files whose bytes another has, that one's path
-    """
-    first: dict[str, str] = {}
-    for item in items:
-        if item.kind != FILE:
-            yield {
-                **format_path(item.path),
-                "bytes": 0,
-                **describe_unreadable(item.kind),
-                "class": SKIPPED,
-                "duplicate_of": None,
-            }
-            continue
-        row = {**rows[originals.get(item.path, item.path)], "bytes": item.size}
-        row.pop("path_hex", None)
-        row |= format_path(item.path)
-        digest = row["pcm_sha256"]
-        earlier = first.setdefault(digest, row["path"]) if digest is not None else row["path"]
-        again = earlier != row["path"]
-        if again and row["class"] == UNKNOWN:
-            row["class"] = DUPLICATE
-        yield {**row, "duplicate_of": earlier if again else None}
 
 
 def _prepare(output: Path) -> None:
@@ -159,7 +127,7 @@ def _prepare(output: Path) -> None:
 
 
 def _hash_equal_sizes(
-    crew: "_Crew", items: list[Item], progress: Progress, cancelled: CancelCheck
+    crew: Crew, items: list[Item], progress: Progress, cancelled: CancelCheck
 ) -> dict[bytes, bytes]:
     """Return for each file whose bytes an earlier one has, that one's path: it need not be listened to."""
     sizes: dict[int, list[Item]] = defaultdict(list)
@@ -181,10 +149,19 @@ def _hash_equal_sizes(
 
 
 def _listen(
-    crew: "_Crew", items: list[Item], journal: Journal, progress: Progress, cancelled: CancelCheck
+    crew: Crew,
+    items: list[Item],
+    journal: Journal,
+    output: Path,
+    progress: Progress,
+    cancelled: CancelCheck,
 ) -> dict[bytes, Row]:
     """Return the row of each item: from the journal, or listened to now."""
-    rows = {item.path: row for item in items if (row := journal.find(item)) is not None}
+    rows = {
+        item.path: row
+        for item in items
+        if (row := journal.find(item)) is not None and is_sound_kept(output, row)
+    }
     missing = [item for item in items if item.path not in rows]
     total = max(1, sum(item.size for item in items))
     done = sum(item.size for item in items) - sum(item.size for item in missing)
@@ -202,76 +179,28 @@ def _listen(
     return rows
 
 
-class _Crew:
-    """Worker processes that open the ledger once; one that dies of a file takes nothing else with it."""
-
-    def __init__(self, installation: Installation, task: Task, workers: int) -> None:
-        self._arguments = (installation.settings, task)
-        self._stopping = task.stopping
-        self._workers = workers
-        self._pool = self._make_pool()
-
-    def __enter__(self) -> "_Crew":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def _make_pool(self) -> concurrent.futures.ProcessPoolExecutor:
-        return concurrent.futures.ProcessPoolExecutor(
-            self._workers,
-            mp_context=SPAWN,
-            initializer=start_worker,
-            initargs=self._arguments,
-        )
-
-    def run(
-        self, work: Callable[[Item], Any], items: list[Item], cancelled: CancelCheck
-    ) -> Iterator[tuple[Item, Any]]:
-        """Yield each item with its outcome, as they come; with a BrokenProcessPool for one that kills its
-        worker.
-
-        Raises
-        ------
-        StoppedError
-            `cancelled()` returned True.
-        """
-        waiting, lost = iter(items), []
-        running: dict[concurrent.futures.Future[Any], Item] = {}
-        while True:
-            if cancelled():
-                raise StoppedError("stopped while screening: call again to go on")
-            for item in islice(waiting, AHEAD * self._workers - len(running)):
-                running[self._pool.submit(work, item)] = item
-            if not running:
-                break
-            done, _ = concurrent.futures.wait(
-                running, timeout=0.5, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            for future in done:
-                item = running.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    lost.append(item)
-                    continue
-                yield item, outcome
-            if lost:
-                # All that ran with it are lost too: each again by itself tells which one it was.
-                suspects, lost = [*lost, *running.values()], []
-                running = {}
-                yield from self._run_alone(work, suspects)
-
-    def _run_alone(self, work: Callable[[Item], Any], items: list[Item]) -> Iterator[tuple[Item, Any]]:
-        self._restart()
-        for item in items:
-            try:
-                yield item, self._pool.submit(work, item).result()
-            except BrokenProcessPool as error:
-                self._restart()
-                yield item, error
-
-    def _restart(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._pool = self._make_pool()
+def _find_near(
+    crew: Crew,
+    items: list[Item],
+    rows: Mapping[bytes, Row],
+    output: Path,
+    progress: Progress,
+    cancelled: CancelCheck,
+) -> dict[str, tuple[Near, ...]]:
+    """Return for each recording, by its PCM digest, the others that it sounds like."""
+    lengths: dict[str, float] = {}
+    wanted: list[Heard] = []
+    for item in items:
+        row = rows[item.path]
+        if has_sound(row) and row["pcm_sha256"] not in lengths:
+            lengths[row["pcm_sha256"]] = row["milliseconds"] / 1000
+            wanted.append(Heard(item, row["pcm_sha256"]))
+    build_index(output, lengths)
+    near: dict[str, tuple[Near, ...]] = {}
+    if len(wanted) < 2:
+        return near
+    for done, (heard, found) in enumerate(crew.run(find_near, wanted, cancelled), start=1):
+        if not isinstance(found, BaseException):
+            near[heard.pcm_sha256] = found
+        progress("compare sound", done / len(wanted))
+    return near

@@ -15,11 +15,12 @@ from pathlib import Path
 from watermark.errors import AudioError
 
 from .audiofile import hash_file
-from .dataset import Item, Task, format_path, open_item
+from .dataset import Heard, Item, Task, format_path, open_item
 from .errors import AudioRefusedError, TooLargeError
 from .evidence import RELEASED_DIGESTS, Evidence, Likeness
 from .installation import Installation, open_installation
 from .manifest import KNOWN, STAMPED, UNKNOWN, UNREADABLE, Row
+from .nearness import Near, Neighbours, has_sound, keep_sound
 from .report import round_up_probability
 from .settings import Settings
 from .verdict import NOTHING_FOUND, Verdict, judge
@@ -33,6 +34,7 @@ class _Worker:
 
     installation: Installation | None = None
     task: Task | None = None
+    neighbours: Neighbours | None = None
 
 
 def start_worker(settings: Settings, task: Task) -> None:
@@ -84,6 +86,19 @@ def screen_item(item: Item) -> Row:
         return {**row, **describe_unreadable(NOT_READABLE)}
 
 
+def find_near(heard: Heard) -> tuple[Near, ...]:
+    """Return the recordings of the data set that one sounds like; none where it cannot be read any more."""
+    assert _Worker.installation is not None
+    assert _Worker.task is not None
+    if _Worker.neighbours is None:
+        _Worker.neighbours = Neighbours(_Worker.task.output)
+    try:
+        with _hold(_Worker.task.root, heard.item) as path:
+            return _Worker.neighbours.find(path, heard.pcm_sha256, _Worker.installation.settings.limits)
+    except (AudioRefusedError, AudioError, TooLargeError, _ChangedError, OSError):
+        return ()
+
+
 def describe_unreadable(code: str) -> Row:
     """Return the members of a file's row about which nothing is known."""
     return {
@@ -117,6 +132,8 @@ def _examine(installation: Installation, task: Task, path: Path) -> Row:
     }
     if evidence.watermark.found:
         row["false_alarm_at_most"] = round_up_probability(evidence.watermark.false_alarm_probability)
+    if has_sound(row) and found.query is not None:
+        keep_sound(task.output, found.pcm_sha256, found.query)
     if evidence.identity.matches:
         row["sounds_like"] = _format_likeness(evidence.identity.matches[0])
     return row
