@@ -1,7 +1,8 @@
 """Flipped bits: one bit of a stored file changed, and what the ledger says of it.
 
-A flip is found when `fsck` names it, or the ledger does not open. One that it does not find must have changed nothing that is stored: free
-space of a page, or what SQLite computes anew. So every table is read and compared with what it was.
+A flip is found when `fsck` names it, or the ledger does not open. One that is not found must have changed
+nothing that is stored: free space of a page, or what SQLite computes anew. So every table is read and
+compared with what it was.
 """
 
 import random

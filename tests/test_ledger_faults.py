@@ -5,17 +5,20 @@ recording VFS (`benchmarks.recording_vfs`).
 """
 
 import itertools
+import re
 import resource
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import ledger
-from benchmarks.ledger_material import LOG_KEY, draft_event, make_ledger
+from benchmarks.flipped_bits import Flip, choose_flips, judge_flip
+from benchmarks.ledger_material import LOG_KEY, ORIGIN, draft_event, make_ledger
 from benchmarks.powercuts import cut_power, judge, record_run
 from benchmarks.recording_vfs import record
 from benchmarks.write_faults import (
@@ -27,7 +30,7 @@ from benchmarks.write_faults import (
     sweep,
 )
 from ledger import Store, sqlite
-from ledger.errors import DiskFullError, OutcomeUnknownError, StorageError
+from ledger.errors import CorruptError, DiskFullError, OutcomeUnknownError, StorageError
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
@@ -146,3 +149,35 @@ def test_a_clock_that_runs_backwards_changes_nothing(tmp_path: Path, monkeypatch
             store.append([draft_event("track:1")], log_signing_key=LOG_KEY)
         assert store.state().size == 6
         assert ledger.fsck(store, vkey=store.vkey).ok
+
+
+def test_a_flipped_bit_is_found_or_was_in_bytes_that_hold_nothing(folder: Path) -> None:
+    image = make_ground(folder).image
+    vkey = ledger.format_vkey(ORIGIN, LOG_KEY.public_key)
+    found = Counter(judge_flip(image, flip, vkey) for flip in choose_flips(image, 40, seed=5))
+    assert found["found"] > 0
+    assert found["missed"] == 0
+
+
+def test_the_judge_would_show_a_flip_that_is_missed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = make_ground(folder).image
+    vkey = ledger.format_vkey(ORIGIN, LOG_KEY.public_key)
+    # Of pages that were split, an old copy may be left in free space.
+    places = [match.start() for match in re.finditer(b"payload", image["ledger.db"])]
+    flips = [Flip("ledger.db", place, 1) for place in places]
+    flip = next(flip for flip in flips if judge_flip(image, flip, vkey) == "found")
+    monkeypatch.setattr(ledger, "fsck", lambda *_, **__: ledger.FsckReport(9))
+    assert judge_flip(image, flip, vkey) == "missed"
+
+
+def test_a_damaged_schema_that_is_no_text_is_corruption(tmp_path: Path) -> None:
+    """SQLite quotes the damage in its message, which is then no UTF-8."""
+    make_ledger(tmp_path)
+    path = tmp_path / "ledger.db"
+    content = path.read_bytes()
+    at = content.index(b"CREATE TRIGGER ledger_key_no_delete")
+    path.write_bytes(content[:at] + b"CREATE\xd4TRIGGER" + content[at + 14 :])
+    with pytest.raises(CorruptError):
+        Store(f"sqlite:///{path}")
+    report = ledger.fsck(f"sqlite:///{path}", vkey=ledger.format_vkey(ORIGIN, LOG_KEY.public_key))
+    assert {item.code for item in report.findings} >= {"database-corrupt"}
