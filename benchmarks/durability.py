@@ -48,6 +48,7 @@ COMMITS = 12
 """In one recorded run."""
 CUTS_PER_RUN = 100
 FLIPPED_ENTRIES = 60
+PARTS = ("cuts", "failing", "full", "kills", "flips")
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ def measure(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of cuts, moments of killing and bits")
     parser.add_argument("--cuts", type=int, help="power cuts")
     parser.add_argument("--kills", type=int, help="on SQLite")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be repeated")
     parser.add_argument("--folder", type=Path, help="for the killed writers; default: the temporary one")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of results")
     options = parser.parse_args(arguments)
@@ -253,14 +255,15 @@ def measure(arguments: Sequence[str] | None = None) -> None:
     amounts = Amounts(**{**asdict(amounts), **changes})
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="durability-") as name:
-        for part in (
-            measure_cuts(amounts, options.seed),
-            measure_failing(amounts, options.seed),
-            measure_full(amounts),
-            measure_kills(Path(name), amounts, options.seed),
-            measure_flips(amounts, options.seed),
-        ):
-            for row in part:
+        parts = {
+            "cuts": measure_cuts(amounts, options.seed),
+            "failing": measure_failing(amounts, options.seed),
+            "full": measure_full(amounts),
+            "kills": measure_kills(Path(name), amounts, options.seed),
+            "flips": measure_flips(amounts, options.seed),
+        }
+        for part in options.only or parts:
+            for row in parts[part]:
                 rows.append(row)
                 print(f"{row.fault}: {row.trials}, {row.lost} lost", file=sys.stderr, flush=True)
     show_table(
