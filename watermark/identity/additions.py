@@ -9,6 +9,7 @@ from .excess import Raised, Span, mean_deviation_db, share_lowered
 from .kinds import Gap
 from .outcome import OVERLAID, REPLACED, Placement
 from .sketch import SketchQuery
+from .sketch_profile import SketchProfile
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -19,11 +20,16 @@ REPLACED_SHARE = 0.22
 # A gap whose levels are what the track and the query's noise give together, within this, is no change: its
 # words are lost in noise, or the sound is so steady that they mean nothing.
 LEAST_DEVIATION_DB = 1.0
+# A gap told as replaced that fills less of a raised run than this is part of what lies on top.
+INSIDE_SHARE = 0.7
 # Additions of one kind with less between them are one: speech has pauses.
-JOIN_S = 0.7
+JOIN_S = 1.0
 # Borders are sought so far around a raised run, by the step between means over this long.
-SEARCH_S = 0.24
+SEARCH_S = 0.08
 STEP_S = 0.12
+# A row that holds so much of what the next one holds counts as filled.
+FILLED_SHARE = 0.7
+FULL_DB = 3.0
 # The window of the spectrogram reaches so far over a border at which something loud begins.
 BLUR_S = 0.025
 
@@ -70,7 +76,7 @@ def join_additions(
         if not meets:
             told.append(addition)
             continue
-        if all(gap.kind == OVERLAID for gap in meets):
+        if all(gap.kind == OVERLAID or _is_inside(gap, addition) for gap in meets):
             whole = addition
             for gap in meets:
                 whole = _widen(gap, whole)
@@ -83,8 +89,8 @@ def _addition(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
     """Return a raised run as a gap, its borders sought in the query's own spectrogram where that holds it."""
     profile = query.profile
     row_s = profile.stored_row_s
-    start_s = (run.span.first_row + run.first) * row_s
-    end_s = (run.span.first_row + run.last) * row_s
+    start_s = (run.span.first_row + run.first - _share_beyond(run, run.first, -1, profile)) * row_s
+    end_s = (run.span.first_row + run.last + _share_beyond(run, run.last - 1, 1, profile)) * row_s
     if profile.first_middle <= run.column < profile.first_high:
         start_s = _border(run, query, warp, start_s, rising=True) + BLUR_S
         end_s = _border(run, query, warp, end_s, rising=False) - BLUR_S
@@ -93,6 +99,29 @@ def _addition(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
     shift_s = run.span.shift_s
     trust = float(1 - np.exp(-max(nats, 0.0) / 8.0))
     return Gap(OVERLAID, start_s - shift_s, end_s - shift_s, start_s, end_s, trust, run.span.line, run.band)
+
+
+def _share_beyond(run: Raised, edge: int, step: int, profile: SketchProfile) -> float:
+    """How far the addition reaches over the start of the run's first row, or the end of its last, in rows.
+
+    Told by how much was added in the border's row and the one outside, against the row further in: the
+    median over the columns where that stands out. Negative where the border's own row is not filled.
+    """
+    span = run.span
+    columns = np.array([run.column])
+    if run.band == "audible":
+        columns = np.arange(profile.first_middle, profile.first_high)
+    inner = edge - step if run.first <= edge - step < run.last else edge
+    risen = np.nan_to_num(span.excess_db[:, columns])
+    columns = columns[np.maximum(risen[edge], risen[inner]) > FULL_DB]
+    if not len(columns):
+        return 0.0
+    added = np.maximum(np.nan_to_num(span.found[:, columns] - span.expected[:, columns]), 1e-13)
+    here = float(np.median(np.minimum(1.0, added[edge] / added[inner])))
+    outside = edge + step
+    if here > FILLED_SHARE and 0 <= outside < len(added):
+        return float(np.median(np.minimum(1.0, added[outside] / np.maximum(added[edge], added[inner]))))
+    return here - 1.0
 
 
 def _border(run: Raised, query: SketchQuery, warp: Placement, near_s: float, *, rising: bool) -> float:
@@ -162,6 +191,13 @@ def _span_of(gap: Gap, spans: tuple[Span, ...]) -> Span | None:
     shift_s = gap.track_start_s - gap.start_s
     near = [span for span in spans if abs(span.shift_s - shift_s) < 0.06]
     return near[0] if near else None
+
+
+def _is_inside(gap: Gap, addition: Gap) -> bool:
+    """Whether a gap told as replaced is but the loudest part of an addition on its own line."""
+    same_line = abs((gap.track_start_s - gap.start_s) - (addition.track_start_s - addition.start_s)) < 0.1
+    length_s, whole_s = gap.end_s - gap.start_s, addition.end_s - addition.start_s
+    return gap.kind == REPLACED and same_line and length_s < INSIDE_SHARE * whole_s
 
 
 def _overlap(gap: Gap, other: Gap) -> float:

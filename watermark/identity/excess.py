@@ -21,7 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 # Levels under which nothing is expected: what lies under -90 dB is rounding, dither or a codec's own.
 FLOOR_DB = -90.0
 # The spread of what is no addition: never taken for less than this, and widened over the median deviation.
-LEAST_SPREAD_DB = 0.35
+LEAST_SPREAD_DB = 0.25
 SPREAD_WIDENING = 1.3
 # Gain of a row for being raised: the two largest excesses in spreads, each at most so many, less the bias.
 MOST_SPREADS = 12.0
@@ -133,7 +133,8 @@ def _matched_rows(group: list[Piece], first: int, last: int, row_s: float) -> Bo
 def _fit(
     found: DoubleArray, held: DoubleArray, matched: BoolArray, profile: SketchProfile
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Gain of each column, from its louder rows, and its noise, from the quieter: float64 (columns,) both.
+    """Gain of each column, from its louder intact rows, and its noise, from the quietest of all: float64
+    (columns,) both.
 
     Columns outside the spectrogram's range take the gain of the middle ones: what was added there from end
     to end must not pass for gain.
@@ -142,14 +143,15 @@ def _fit(
     gain, noise = np.ones(columns), np.full(columns, 10 ** (FLOOR_DB / 10))
     if np.count_nonzero(matched) < 5:
         return gain, noise
-    found, held = found[matched], held[matched]
     middle = range(profile.first_middle, profile.first_high)
     for column in middle:
         known = np.isfinite(found[:, column]) & np.isfinite(held[:, column]) & (held[:, column] > 0)
         if np.count_nonzero(known) < 5:
             continue
         powers, references = found[known, column], held[known, column]
-        loud = references >= np.quantile(references, 0.6)
+        loud = (references >= np.quantile(references, 0.6)) & matched[known]
+        if not loud.any():
+            continue
         gain[column] = np.median(powers[loud] / references[loud])
         # Stationary noise is what is left where the track is quietest, and never more than the least heard.
         quiet = references <= np.quantile(references, max(0.05, min(1.0, 8 / len(references))))
