@@ -128,6 +128,16 @@ def test_an_upload_is_verified_and_not_kept(client: httpx.Client, track: Stamped
     assert list((track.home / "incoming").glob("upload-*")) == []
 
 
+def test_a_clip_is_identified_by_its_sound(client: httpx.Client, track: Stamped) -> None:
+    answer = client.post("/v1/identifications", content=track.source.read_bytes())
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["known"]
+    assert found["matches"][0]["track_id"] == track.track_id
+    assert found["matches"][0]["recording"]["end_ms"] == pytest.approx(20_000, abs=200)
+    assert client.post("/v1/identifications", content=b"RIFF").status_code == 422
+
+
 def test_a_chunked_upload_is_verified(client: httpx.Client, track: Stamped) -> None:
     content = track.audio.read_bytes()
     pieces = (content[i : i + 100_000] for i in range(0, len(content), 100_000))
@@ -462,7 +472,7 @@ def test_the_openapi_document_is_complete(tmp_path: Path) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert len(operations) == 21
+    assert len(operations) == 22
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for name, operation in operations.items():
         assert operation["summary"], name

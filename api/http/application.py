@@ -23,7 +23,7 @@ from .problems import Problem, add_handlers, answer
 from .uploads import remove_stale_uploads
 
 JSON_BODY_BYTES = 64 << 10
-UPLOAD_PATHS = ("/v1/stamps", "/v1/verifications")
+UPLOAD_PATHS = ("/v1/identifications", "/v1/stamps", "/v1/verifications")
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
 Verifying and reading are open; issuing, stamping, jobs and audio need the API token that `provenote init`

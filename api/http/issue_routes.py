@@ -16,10 +16,11 @@ from ..margin import Margin, MarginPolicy, parse_margin
 from ..marking import CancelCheck, Progress, Strength
 from ..registry import DONE
 from ..release import name_asset
+from ..resemblance import ResemblancePolicy
 from ..source import Encoding
 from .context import UsedContext, require_token
 from .problems import declare_problems
-from .schemas import MARGIN_POLICY, STRENGTH, IssueRequest, Job, JobId
+from .schemas import IF_KNOWN, MARGIN_POLICY, STRENGTH, IssueRequest, Job, JobId
 from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter(dependencies=[Depends(require_token)])
@@ -50,6 +51,7 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
             encoding=Encoding(body.format, body.bits),
             margin=body.margin,
             strength=body.strength,
+            resemblance=body.if_known,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
@@ -82,6 +84,7 @@ async def stamp_recording(
     bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
     margin: Annotated[MarginPolicy, Query(description=MARGIN_POLICY)] = MarginPolicy.REPORT,
     strength: Annotated[Strength, Query(description=STRENGTH)] = Strength.DEFAULT,
+    if_known: Annotated[ResemblancePolicy, Query(description=IF_KNOWN)] = ResemblancePolicy.REFUSE,
 ) -> Job:
     """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
     declared = parse_declaration(title=title, artist=artist, isrc=isrc, source_type=source_type)
@@ -96,6 +99,7 @@ async def stamp_recording(
             encoding=Encoding(container, bits),
             margin=margin,
             strength=strength,
+            resemblance=if_known,
             track_id=track_id,
             progress=progress,
             cancelled=cancelled,
@@ -111,6 +115,7 @@ async def stamp_recording(
             "bits": bits,
             "margin": margin.value,
             "strength": strength.value,
+            "if_known": if_known.value,
         }
         row = context.jobs.submit("stamp", asked, work, lambda: path.unlink(missing_ok=True))
     except BaseException:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..margin import Margin, MarginPolicy, document_margin
 from ..marking import Strength
 from ..registry import JobRow, TrackRow
+from ..resemblance import ResemblancePolicy
+from ..verdict import VERDICTS
 
 TRACK_ID = "k3t5mz7qa2xw4hbn"
 HASH = "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730"
@@ -15,6 +17,7 @@ TIME = "2026-11-22T17:31:32Z"
 TrackId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[TRACK_ID])]
 MARGIN_POLICY = "off: do not predict; report: predict and say; require: refuse without enough margin."
 STRENGTH = "How strongly the mark is embedded; how that sounds is measured in docs/watermark.md."
+IF_KNOWN = "When it sounds like a known recording: refuse, link it as derived, or allow and log the conflict."
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
 
 
@@ -40,6 +43,36 @@ class IssueRequest(Wire):
     bits: Literal[16, 24] = 24
     margin: Annotated[MarginPolicy, Field(description=MARGIN_POLICY)] = MarginPolicy.REPORT
     strength: Annotated[Strength, Field(description=STRENGTH)] = Strength.DEFAULT
+    if_known: Annotated[ResemblancePolicy, Field(description=IF_KNOWN)] = ResemblancePolicy.REFUSE
+
+
+class Stretch(Wire):
+    """A range of time in milliseconds."""
+
+    start_ms: Annotated[int, Field(examples=[0])]
+    end_ms: Annotated[int, Field(examples=[10_000])]
+
+
+class Match(Wire):
+    """A stretch of the clip that is a stretch of a recording in the catalogue."""
+
+    track_id: Annotated[
+        str | None, Field(description="null for a recording that is no track.", examples=[TRACK_ID])
+    ]
+    name: Annotated[str | None, Field(description="Of a recording that is no track.", examples=[None])]
+    file: Annotated[Stretch, Field(description="In the clip.")]
+    recording: Annotated[Stretch, Field(description="In the recording.")]
+    speed_ppm: Annotated[int, Field(description="1050000: 5 % faster.", examples=[1_000_000])]
+    pitch_cents: Annotated[int, Field(examples=[0])]
+    false_alarm_at_most: Annotated[str, Field(examples=["1e-30"])]
+
+
+class Recognition(Wire):
+    """Which recordings of the catalogue a clip is; no matches is the answer "unknown"."""
+
+    known: bool
+    seconds: float
+    matches: list[Match]
 
 
 class MarkMargin(Wire):
@@ -254,29 +287,17 @@ class ReasonItem(Wire):
 class VerificationReport(Wire):
     """The report: verdict, reasons, evidence by axis, and the same as a signed DSSE envelope."""
 
-    verdict: Annotated[
-        Literal[
-            "exact",
-            "re-encoded",
-            "retimed",
-            "excerpt",
-            "altered",
-            "unknown-mark",
-            "mark-missing",
-            "unmarked-original",
-            "ledger-broken",
-            "signer-not-trusted",
-            "nothing-found",
-        ],
-        Field(examples=["excerpt"]),
-    ]
+    verdict: Annotated[str, Field(json_schema_extra={"enum": list(VERDICTS)}, examples=["excerpt"])]
     good: bool
     text: str
     reasons: list[ReasonItem]
     track: dict[str, Any] | None
     content: dict[str, Any]
+    identity: dict[str, Any]
     watermark: dict[str, Any]
     copies: dict[str, Any] | None
+    credential: dict[str, Any]
+    tags: dict[str, Any]
     ledger: dict[str, Any] | None
     signer: dict[str, Any] | None
     time: dict[str, Any] | None

@@ -13,12 +13,26 @@ from ledger import make_bundle
 from ..collecting import collect_evidence
 from ..custody import check_custody
 from ..errors import MissingError
+from ..likeness import identify_sound
+from ..listening import listen
 from ..openings import list_openings
 from ..release import name_asset
+from ..report import format_likeness
 from ..verification import verify
 from .context import Context, GivenCredentials, UsedContext, has_token, require_token
 from .problems import declare_problems
-from .schemas import Custody, CustodyItem, Fault, Statement, Track, TrackId, TrackList, VerificationReport
+from .schemas import (
+    Custody,
+    CustodyItem,
+    Fault,
+    Match,
+    Recognition,
+    Statement,
+    Track,
+    TrackId,
+    TrackList,
+    VerificationReport,
+)
 from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter()
@@ -45,6 +59,30 @@ async def verify_recording(request: Request, context: UsedContext) -> Verificati
     def work() -> VerificationReport:
         with context.take_place():
             return VerificationReport.model_validate(verify(context.installation, path).document())
+
+    try:
+        return await run_in_threadpool(work)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@router.post(
+    "/v1/identifications",
+    tags=["verify"],
+    summary="Identify a recording",
+    responses=declare_problems(400, 413, 415, 503, 507),
+    openapi_extra=UPLOAD_BODY,
+)
+async def identify_recording(request: Request, context: UsedContext) -> Recognition:
+    """Say which recordings of the catalogue the uploaded clip is, by its sound alone. It is not kept."""
+    path = await receive_upload(request, context.installation.settings)
+
+    def work() -> Recognition:
+        with context.take_place():
+            heard = listen(path, limits=context.installation.settings.limits)
+            found = identify_sound(context.installation, heard.query)
+        matches = [Match.model_validate(format_likeness(item)) for item in found.matches]
+        return Recognition(known=bool(matches), seconds=heard.seconds, matches=matches)
 
     try:
         return await run_in_threadpool(work)
