@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from .errors import WriteError
+from .errors import RefusedError, WriteError
 
 CONTAINERS = {"flac": "FLAC", "wav": "WAV"}
 BIT_DEPTHS = (16, 24)
@@ -144,12 +144,14 @@ def sync_file(path: Path) -> None:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a new file and sync it; WriteError when that fails."""
+    """Write a new file and sync it; RefusedError where one is there, WriteError when it cannot be written."""
     try:
         with path.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise RefusedError(f"{path}: exists already") from error
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
 

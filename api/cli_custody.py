@@ -12,6 +12,7 @@ from ledger.keyfile import load_signing_key
 from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
 from .custody import check_custody
+from .erasing import erase_track
 from .errors import RefusedError
 from .installation import open_installation
 from .outcomes import BAD
@@ -149,6 +150,23 @@ def erase_command(
     """Destroy a person's key and log it: their values cannot be opened any more, all proofs stay valid."""
     with open_installation(read_settings(home)) as installation:
         erasure = erase_person(installation, person, ground)
+    if as_json:
+        indexes = [receipt.index for receipt in erasure.receipts]
+        print_json({"values": erasure.values, "entries": indexes})
+    else:
+        output.print(f"{erasure.values} values erased, logged in {len(erasure.receipts)} entries")
+
+
+@app.command("erase-track")
+def erase_track_command(
+    track_id: Annotated[str, typer.Argument(help="The track.")],
+    ground: Annotated[str, typer.Option(help="A code, such as gdpr-17.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget a track's prompt, title and artist and log it; its mark, files and history stay as they are."""
+    with open_installation(read_settings(home)) as installation:
+        erasure = erase_track(installation, track_id, ground)
     if as_json:
         indexes = [receipt.index for receipt in erasure.receipts]
         print_json({"values": erasure.values, "entries": indexes})

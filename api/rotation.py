@@ -5,7 +5,9 @@ import os
 from pathlib import Path
 
 import ledger
-from ledger.keyfile import save_signing_key
+from ledger.event import build_key_rotated
+from ledger.keyfile import load_signing_key, save_signing_key
+from ledger.sqlite import sync_folder
 
 from .epochs import Epoch, begin_epoch
 from .installation import Installation, check_layout, now
@@ -14,28 +16,39 @@ from .settings import Settings
 
 
 def add_issuer(installation: Installation) -> tuple[str, Path]:
-    """Make an issuer key, have the present one vouch for it in the ledger, and sign with it from now on.
+    """Make an issuer key that takes over from the present one, and sign with it from now on.
 
-    Order: the key is written under a temporary name, the ledger is told, public-keys.json is rewritten, the
-    key gets its number. A crash leaves a key that signs nothing yet, which is harmless.
+    Both sign the entry `key-rotated`: the new key gets roles, party and tracks of the old one, which retires
+    there; what it signed before stays good. A service that is running has to be restarted: its key counts no
+    more.
+
+    Order: the key is written as issuer-next.pem, the ledger is told, public-keys.json is rewritten, the key
+    gets its number. After a crash in between, a call goes on where it stopped.
     """
     settings, present = installation.settings, installation.keyring.issuer_signing_key
-    key = ledger.SigningKey.generate()
-    path = next_issuer(settings.keys)
-    temporary = path.with_suffix(f".{os.getpid()}.new")
-    save_signing_key(temporary, key)
+    pending = settings.keys / "issuer-next.pem"
+    key = load_signing_key(pending) if pending.exists() else None
+    if key is not None and key.public_key == present.public_key:
+        pending.unlink()  # it has its number already
+        key = None
+    if key is None:
+        key = ledger.SigningKey.generate()
+        save_signing_key(pending, key)
+    added = key.public_key
 
     def build(place: ledger.Place) -> bytes:
-        return ledger.sign_envelope(ledger.build_key_added(place, key.public_key), [present, key])
+        return ledger.sign_envelope(build_key_rotated(place, added, present.key_id), [present, key])
 
-    try:
+    store, public = installation.store, installation.public
+    if added not in store.public_keys():
         draft = ledger.Draft(ledger.KEYS_ASSET, build)
-        installation.store.append([draft], log_signing_key=installation.keyring.log_signing_key)
-        public = installation.public
-        write_public_keys(settings, dataclasses.replace(public, issuers=(*public.issuers, key.public_key)))
-        os.link(temporary, path)  # unlike a rename, never over another key
-    finally:
-        temporary.unlink(missing_ok=True)
+        store.append([draft], log_signing_key=installation.keyring.log_signing_key)
+    if added not in public.issuers:
+        write_public_keys(settings, dataclasses.replace(public, issuers=(*public.issuers, added)))
+    path = next_issuer(settings.keys)
+    os.link(pending, path)  # unlike a rename, never over another key
+    sync_folder(settings.keys)
+    pending.unlink()
     return key.key_id, path
 
 
