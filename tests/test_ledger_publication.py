@@ -1,9 +1,22 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
 import sqlalchemy.dialects.sqlite
-from ledger_world import ACTOR_KEY, ORIGIN, OTHER_KEY, VKEY, append, draft, fill, make_store, sha
+from ledger_editor import edit
+from ledger_world import (
+    ACTOR_KEY,
+    ORIGIN,
+    OTHER_KEY,
+    VKEY,
+    append,
+    draft,
+    fill,
+    make_store,
+    make_url,
+    sha,
+)
 from sqlmodel import SQLModel
 from witness_server import WitnessState
 
@@ -47,8 +60,8 @@ class Network:
 
 
 @pytest.fixture
-def store(tmp_path: Path):
-    with make_store(tmp_path) as opened:
+def store(new_url: Callable[[], str]):
+    with make_store(new_url()) as opened:
         yield opened
 
 
@@ -189,15 +202,13 @@ def test_kept_lines_that_were_changed_are_found_out(
     store: Store, attestations: Attestations, network: Network
 ) -> None:
     published = go(store, attestations, network)
-    connection = sqlite.connect(store.url.removeprefix("sqlite:///"))
     name = network.policy.witnesses[0].cosigner.name
-    (line,) = connection.execute(
-        "SELECT content FROM attestation WHERE source LIKE ?", (f"{name}%",)
-    ).fetchone()
-    changed = line.replace(line[-10:-5], b"AAAAA")
-    connection.execute("UPDATE attestation SET content = ? WHERE content = ?", (changed, line))
-    connection.commit()
-    connection.close()
+    with edit(store.url) as editor:
+        (line,) = editor.execute(
+            "SELECT content FROM attestation WHERE source LIKE ?", (f"{name}%",)
+        ).fetchone()
+        changed = line.replace(line[-10:-5], b"AAAAA")
+        editor.execute("UPDATE attestation SET content = ? WHERE content = ?", (changed, line))
     with pytest.raises(BadSignatureError):
         read_publication(store, attestations, network.policy)
     # Lines of cosigners that a policy does not name prove nothing to it, and are only carried along.
@@ -230,8 +241,10 @@ def test_attestations_are_kept_once_and_found_by_size(attestations: Attestations
         attestations.add([Attestation(5, "rumour", "w", 1, b"")])
 
 
-def test_the_migrated_table_is_the_one_of_the_program(store: Store) -> None:
-    connection = sqlite.connect(store.url.removeprefix("sqlite:///"))
+def test_the_migrated_table_is_the_one_of_the_program(tmp_path: Path) -> None:
+    url = make_url(tmp_path)
+    ledger.upgrade(url)
+    connection = sqlite.connect(url.removeprefix("sqlite:///"))
     found = [
         (row[1], row[2], bool(row[3]), row[5]) for row in connection.execute("PRAGMA table_info(attestation)")
     ]
