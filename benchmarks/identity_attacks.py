@@ -80,3 +80,6 @@ GROUPS = (
     Group("reverberation, replay, telephone", (REVERBERATION, REPLAY, find("telephone")), {}, 0.98, 0.92),
     Group("voice-over 0 dB", (find("voice-over 0 dB"),), {}, 0.85, 0.70),
 )
+
+# Attacks that no list of `benchmarks.attacks` has.
+OWN = {attack.name: attack for attack in (*map(speed, (5, -5, 20, -20)), REVERBERATION, REPLAY)}

@@ -19,11 +19,11 @@ import numpy as np
 from .alignment import refine_alignment, refine_pitch
 from .decision import CLAIMED_PROBABILITY, Agreement, bound_false_alarm, measure_agreement, measure_background
 from .extraction import Query, cut_query
-from .hashing import UNCHANGED, Hypothesis, group_peaks
+from .hashing import UNCHANGED, Groups, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
 from .matches import find_range, join_matches, place_in_window
 from .outcome import Identification, Match, Placement, Sketch
-from .profile import PROFILE, FingerprintProfile, Stage
+from .profile import PROFILE, FingerprintProfile, KeyKind, Stage
 from .segment import Segment
 from .voting import Candidate, count_votes
 
@@ -154,8 +154,7 @@ def _search_window(
     for stage in (profile.plain, profile.deep, profile.swept):
         if stage is profile.swept:
             hypotheses = list_hypotheses(profile)
-        candidates = _vote(window, index, stage, hypotheses, profile)
-        places = [(candidate.track, _place(candidate, profile)) for candidate in candidates]
+        places = propose_places(window, index, stage, hypotheses, profile)
         trials += len(places)
         found = _verify(window, index, places, trials, claimed)
         if found:
@@ -163,14 +162,14 @@ def _search_window(
     return found, len(hypotheses) + (stage is profile.swept)
 
 
-def _vote(
+def propose_places(
     window: Query, index: Index, stage: Stage, hypotheses: Sequence[Hypothesis], profile: FingerprintProfile
-) -> list[Candidate]:
-    """Return the candidates of a round, the most promising first."""
+) -> list[tuple[int, Placement]]:
+    """Return the tracks and placements that a round holds against sketches, the most promising first."""
     peaks = thin_landmarks(window.landmarks, stage.density, profile=profile)
-    slowest = min(1.0, *(hypothesis.time_scale for hypothesis in hypotheses), 1.0)
+    slowest = min((1.0, *(hypothesis.time_scale for hypothesis in hypotheses)))
     found: list[Candidate] = []
-    grouped = {}
+    grouped: dict[KeyKind, Groups] = {}
     for segment in index.segments:
         kind = segment.kind
         if kind not in grouped:
@@ -179,7 +178,7 @@ def _vote(
             found += count_votes(segment, grouped[kind], hypothesis, limit=stage.limit, best=stage.best)
     found = [candidate for candidate in found if candidate.votes >= LEAST_VOTES]
     found.sort(key=lambda candidate: -candidate.score)
-    return found[: stage.verified]
+    return [(candidate.track, _place(candidate, profile)) for candidate in found[: stage.verified]]
 
 
 def _place(candidate: Candidate, profile: FingerprintProfile) -> Placement:

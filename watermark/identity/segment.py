@@ -185,25 +185,20 @@ def look_up(segment: Segment, keys: QueryKeys, *, limit: int) -> tuple[IndexArra
 
 def format_segment(segment: Segment) -> list[bytes]:
     """Return the bytes of a segment as pieces to be written one after the other."""
+    return [format_head(segment), segment.postings.astype("<u8").tobytes()]
+
+
+def format_head(segment: Segment) -> bytes:
+    """Return what comes before the postings, for who writes those piece by piece."""
     head = (
         MAGIC
         + bytes([VERSION, segment.kind.peaks, 0, 0])
         + segment.profile_name.encode("ascii").ljust(8, b"\0")
+        + np.array([segment.tracks.size, segment.postings.size, segment.fences.size], "<u8").tobytes()
     )
-    counts = np.array([segment.tracks.size, segment.postings.size, segment.fences.size], "<u8").tobytes()
-    table = b"".join(
-        (
-            segment.tracks.astype("<i8").tobytes(),
-            segment.starts.astype("<i8").tobytes(),
-            segment.frames.astype("<i8").tobytes(),
-            segment.fences.astype("<u8").tobytes(),
-        )
-    )
-    return [
-        (head + counts).ljust(PAGE, b"\0"),
-        table + bytes(-len(table) % PAGE),
-        segment.postings.astype("<u8").tobytes(),
-    ]
+    columns = (segment.tracks, segment.starts, segment.frames, segment.fences)
+    table = b"".join(column.astype("<u8").tobytes() for column in columns)
+    return head.ljust(PAGE, b"\0") + table + bytes(-len(table) % PAGE)
 
 
 def parse_segment(

@@ -1,0 +1,219 @@
+"""How long a look-up takes in a large catalogue: `python -m benchmarks.identity_scale [--short]`.
+
+The lean index of a million tracks of four minutes (`--entries`), in files that are mapped into memory. Its
+postings are synthetic: distances between peaks as real music has them, in another register each time, at
+random places; the tracks of the split are indexed besides, so that clips of them can be found. Held against
+sketches are those of real music, a synthetic track has that of some real one.
+
+Files of 50 kB a track are written to `--folder` and removed at the end, unless `--keep`. Whether they fit
+into memory decides how fast the first look-ups are: both rounds are told.
+"""
+
+import argparse
+import mmap
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.identity_material import CLIP_S, load_fingerprint
+from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
+from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
+from watermark.identity import PROFILE, Fingerprint, Index, Query, build_segment, identify, parse_segment
+from watermark.identity.extraction import extract_query
+from watermark.identity.hashing import index_keys
+from watermark.identity.segment import GAP_FRAMES, MAX_POSITION, PAGE_POSTINGS, Segment, format_head
+
+TRACK_S = 240.0
+PITCH_BITS = 10
+# By how much the register of a synthetic posting differs from the real one's, in steps of pitch.
+REGISTER = 40
+# Postings made at a time.
+PIECE = 4_000_000
+FIRST_SYNTHETIC = 1_000_000
+
+
+def draw_postings(keys: np.ndarray, copies: float, last: int, rng: np.random.Generator) -> np.ndarray:
+    """Make sorted postings out of sorted real keys that share no distances with the next piece.
+
+    Parameters
+    ----------
+    keys : uint32 (n,), ascending
+    copies : how many postings each key becomes, on average
+    last : first position that is not drawn
+
+    Returns
+    -------
+    uint64 (about copies * n,), ascending
+    """
+    count = round(copies * keys.size)
+    chosen = keys[rng.integers(0, keys.size, count)].astype(np.int64)
+    mask = (1 << PITCH_BITS) - 1
+    pitch = np.clip((chosen & mask) + rng.integers(-REGISTER, REGISTER + 1, count), 0, mask)
+    drawn = ((chosen & ~mask) | pitch).astype(np.uint64)
+    postings = (drawn << np.uint64(32)) | rng.integers(GAP_FRAMES, last, count).astype(np.uint64)
+    postings.sort()
+    return postings
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What synthetic postings are drawn after: the sorted keys of `seconds` of real music."""
+
+    keys: np.ndarray
+    seconds: float
+
+
+def write_segment(path: Path, music: Statistics, tracks: int, first: int, rng: np.random.Generator) -> None:
+    """Write a segment of synthetic tracks, piece by piece."""
+    frames = round(TRACK_S / PROFILE.frame_s)
+    starts = GAP_FRAMES + np.arange(tracks, dtype=np.int64) * (frames + GAP_FRAMES)
+    copies = tracks * TRACK_S / music.seconds
+    codes = music.keys >> np.uint32(PITCH_BITS)
+    borders = [0]
+    while borders[-1] < codes.size:
+        # A piece ends where the distances change.
+        stop = min(codes.size, borders[-1] + max(1, int(PIECE / copies)))
+        borders.append(int(np.searchsorted(codes, codes[stop - 1], "right")))
+    total = sum(round(copies * (b - a)) for a, b in pairwise(borders))
+    fences = np.zeros(-(-total // PAGE_POSTINGS), np.uint64)
+    segment = Segment(
+        profile_name=PROFILE.name,
+        kind=PROFILE.lean,
+        tracks=np.arange(first, first + tracks, dtype=np.int64),
+        starts=starts,
+        frames=np.full(tracks, frames, np.int64),
+        fences=fences,
+        postings=np.broadcast_to(np.uint64(0), (total,)),
+    )
+    written = 0
+    with path.open("wb") as file:
+        file.seek(len(format_head(segment)))
+        for a, b in pairwise(borders):
+            postings = draw_postings(music.keys[a:b], copies, int(starts[-1]) + frames, rng)
+            at = np.arange(-(-written // PAGE_POSTINGS), -(-(written + postings.size) // PAGE_POSTINGS))
+            fences[at] = postings[at * PAGE_POSTINGS - written]
+            file.write(postings.tobytes())
+            written += postings.size
+        file.seek(0)
+        file.write(format_head(segment))
+
+
+def open_segment(path: Path) -> Segment:
+    """Map a segment's file into memory."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # Look-ups read single pages: reading ahead would only push others out.
+    mapped.madvise(mmap.MADV_RANDOM)
+    return parse_segment(memoryview(mapped))
+
+
+def write_catalogue(folder: Path, music: Statistics, entries: int, seed: int) -> list[Path]:
+    """Write as many segments as the time line of one can hold make necessary."""
+    frames = round(TRACK_S / PROFILE.frame_s) + GAP_FRAMES
+    parts = -(-entries * frames // (MAX_POSITION - 2 * GAP_FRAMES))
+    paths = []
+    for part in show_progress(range(parts), total=parts, what="segments"):
+        tracks = (part + 1) * entries // parts - part * entries // parts
+        path = folder / f"synthetic-{part}.seg"
+        rng = np.random.default_rng([seed, part])
+        write_segment(path, music, tracks, FIRST_SYNTHETIC + part * entries // parts, rng)
+        paths.append(path)
+    return paths
+
+
+def ask(queries: Sequence[Query], index: Index, numbers: Sequence[int]) -> dict[str, float]:
+    """Ask every query; times in ms, and the share that is answered with its own track (-1: unknown)."""
+    walls, cpus, right = [], [], 0
+    for query, number in zip(queries, numbers, strict=True):
+        wall, cpu = time.perf_counter(), time.process_time()
+        found = identify(query, index)
+        walls.append((time.perf_counter() - wall) * 1e3)
+        cpus.append((time.process_time() - cpu) * 1e3)
+        right += (found.matches[0].track if found.matches else -1) == number
+    return {
+        "queries": len(queries),
+        "right": right / max(len(queries), 1),
+        "wall_ms_median": float(np.median(walls)),
+        "wall_ms_p95": float(np.quantile(walls, 0.95)),
+        "cpu_ms_median": float(np.median(cpus)),
+        "cpu_ms_p95": float(np.quantile(cpus, 0.95)),
+    }
+
+
+def cut_queries(tracks: Sequence[Track], cache: Path, seed: int) -> list[Query]:
+    """Extract a clip of 10 s from a random place of each track."""
+    rng = np.random.default_rng(seed)
+    queries = []
+    for track in tracks:
+        start_s = float(rng.uniform(0, track.seconds - CLIP_S - 1))
+        queries.append(
+            extract_query(load(track, cache, start_s=start_s, seconds=CLIP_S), sample_rate=SAMPLE_RATE)
+        )
+    return queries
+
+
+def parse_options() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--entries", type=int, help="synthetic tracks: 1000000, short 5000")
+    parser.add_argument("--folder", type=Path, help="where the files go; default: the output folder")
+    parser.add_argument("--keep", action="store_true", help="leave the files there")
+    options = parser.parse_args()
+    options.entries = options.entries or (5_000 if options.short else 1_000_000)
+    options.tracks = options.tracks or (8 if options.short else 40)
+    options.folder = options.folder or options.output / "identity-scale"
+    return options
+
+
+def measure() -> None:
+    """Run the benchmark."""
+    options = parse_options()
+    tracks = choose(list_tracks(options.cache, split=options.split), options.tracks)
+    strangers = choose(
+        [track for track in list_tracks(options.cache) if track.split != options.split], options.tracks
+    )
+    prints: dict[int, Fingerprint] = {
+        number: load_fingerprint(track, options.cache) for number, track in enumerate([*tracks, *strangers])
+    }
+    keys = np.sort(np.concatenate([index_keys(p.landmarks, PROFILE.lean)[0] for p in prints.values()]))
+    music = Statistics(keys, sum(found.seconds for found in prints.values()))
+    options.folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    paths = write_catalogue(options.folder, music, options.entries, options.seed)
+    written_s = time.perf_counter() - started
+    real = build_segment({number: prints[number].landmarks for number in range(len(tracks))}, PROFILE.lean)
+    segments = (real, *(open_segment(path) for path in paths))
+    index = Index(segments, lambda number: prints[number % len(prints)].sketch)
+    rows = []
+    for title, some, numbers in (
+        ("in the index", tracks, list(range(len(tracks)))),
+        ("unknown", strangers, [-1] * len(strangers)),
+    ):
+        queries = cut_queries(some, options.cache, options.seed)
+        for turn in ("first time", "again"):
+            rows.append({"clips": f"{title}, {turn}", **ask(queries, index, numbers)})
+    size = sum(path.stat().st_size for path in paths)
+    minutes = options.entries * TRACK_S / 60
+    shown = [[str(v) if isinstance(v, str) else f"{v:.3g}" for v in row.values()] for row in rows]
+    show_table(
+        f"lean index of {options.entries} synthetic tracks, {size / 2**30:.2f} GiB, "
+        f"{size / minutes / 1000:.1f} kB a minute, written in {written_s:.0f} s",
+        list(rows[0]),
+        shown,
+    )
+    path = options.output / ("identity_scale-short.json" if options.short else "identity_scale.json")
+    results = {"rows": rows, "entries": options.entries, "bytes": size, "bytes_per_minute": size / minutes}
+    write_json(path, "identity_scale", describe_run(options), results)
+    print(f"JSON in {path}")
+    if not options.keep:
+        for each in paths:
+            each.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(measure))
