@@ -11,7 +11,8 @@ from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .cli_tracks import BitsOption, ContainerOption, open_for_writing, parse_encoding, refuse_existing
 from .console import errors, output, print_json, show_progress
 from .copies import CopyRow
-from .deliveries import Delivered, deliver, open_original
+from .copysource import open_original
+from .deliveries import Delivered, deliver
 from .errors import RefusedError, WriteError
 from .installation import open_installation
 from .marking import Strength

@@ -1,6 +1,6 @@
 """The delivery flow: a copy of a track for somebody, with a mark of its own, logged before it leaves.
 
-    sealed original, or --from FILE -> embed -> file -> read back -> delivered event -> ledger -> release
+    sealed original, or --from FILE -> embed -> file -> tags -> read back -> delivered event -> release
 
 The copy is made of the recording as it was before the track's own mark: two marks under one key, one over
 the other, would weaken both and be heard twice. Order of writes, for a copy C of a track T:
@@ -16,28 +16,27 @@ after 3 leaves a copy that is in the ledger: `recover_copies` does 4 and 5. Whet
 asked by the digest of the file, which no other file has.
 """
 
+import dataclasses
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import ledger
 import watermark
-from ledger.errors import CustodyError, OutcomeUnknownError
+from ledger.errors import OutcomeUnknownError
 from ledger.predicate import DELIVERED
 
-from .audiofile import AudioWriter, PcmDigest, sync_file
+from .audiofile import AudioWriter, sync_file
 from .copies import CopyRow
 from .copyrelease import abandon_copy, finish_copy
-from .custody import check_custody
-from .decoding import open_recording
+from .copysource import Original
 from .epochs import name_watermark_key
-from .errors import AudioRefusedError, RefusedError, StoppedError, UnreadableMarkError, WriteError
+from .errors import StoppedError, UnreadableMarkError, WriteError
 from .installation import Installation, now
 from .issuing import make_track_id
+from .labelling import CHANNEL_NAMES
 from .marking import (
     MARK_BYTES,
-    Block,
     CancelCheck,
     Progress,
     Strength,
@@ -46,28 +45,11 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
-from .originals import Shape, read_blocks, read_shape
 from .recipients import RECIPIENT
 from .registry import PENDING, TrackRow
 from .release import COPY_SUFFIX, hold_incoming, name_asset
 from .source import Encoding
-
-
-@dataclass(frozen=True)
-class Original:
-    """What copies of a track are made of: the kept recording, or a file that was compared with its digest."""
-
-    track: TrackRow
-    shape: Shape
-    path: Path | None
-
-    def blocks(self, installation: Installation) -> Iterator[Block]:
-        """Yield the samples, float32 (channels, samples)."""
-        if self.path is None:
-            yield from read_blocks(installation.settings, self.track.track_id)
-            return
-        with open_recording(self.path, installation.settings.limits) as recording:
-            yield from recording.blocks()
+from .tags import write_tags
 
 
 @dataclass(frozen=True)
@@ -81,60 +63,6 @@ class Delivered:
     entry_index: int
     leaf_hash: bytes
     clipped: int
-
-
-def open_original(
-    installation: Installation,
-    track_id: str,
-    path: Path | None = None,
-    *,
-    progress: Progress = report_nothing,
-    cancelled: CancelCheck = never_cancelled,
-) -> Original:
-    """Find what copies of a track are made of, before anything is done for them.
-
-    Parameters
-    ----------
-    installation
-        The ledger folder.
-    track_id
-        A released track.
-    path
-        The recording that was stamped; None for the one that is kept.
-
-    Raises
-    ------
-    MissingError
-        No such track, or its original is not kept.
-    AudioRefusedError, TooLargeError, OSError
-        The file cannot be decoded.
-    RefusedError
-        The file is another recording than the one that was stamped, or the track's record does not hold.
-    CustodyError
-        The track was revoked or taken down.
-    OriginalError
-        The kept recording is damaged.
-    """
-    track = installation.registry.get_released(track_id)
-    _check_deliverable(installation, track_id)
-    if path is None:
-        return Original(track, read_shape(installation.settings, track_id), None)
-    digest = PcmDigest()
-    with open_recording(path, installation.settings.limits) as recording:
-        for block in recording.blocks():
-            if cancelled():
-                raise StoppedError(f"stopped while {path.name} was compared")
-            digest.push(block)
-            progress("compare", min(1.0, recording.samples / max(1, recording.format.claimed_samples)))
-    if recording.damage:
-        raise AudioRefusedError("damaged", f"{path.name} is damaged: {recording.damage}")
-    if digest.hex() != track.source_pcm_sha256:
-        what = "the track's own marked file" if digest.hex() == track.pcm_sha256 else "another recording"
-        raise RefusedError(
-            f"{path.name} is {what}: expected samples with the SHA-256 {track.source_pcm_sha256}, from which "
-            f"track {track_id} was made, got {digest.hex()}"
-        )
-    return Original(track, Shape(recording.format.sample_rate, recording.format.channels), path)
 
 
 def deliver(
@@ -155,7 +83,7 @@ def deliver(
     installation
         The ledger folder.
     original
-        From `open_original`.
+        From `copysource.open_original`.
     recipient
         Who receives it, as `parse_recipient` gave it; only committed to in the ledger.
     person
@@ -171,6 +99,7 @@ def deliver(
         row: CopyRow | None = None
         try:
             writer = _write(installation, original, encoding, folder, mark_id, strength, progress, cancelled)
+            _label(original, writer, encoding)
             file_sha256 = _read_back(installation, writer, mark_id, progress, cancelled)
             sync_file(folder)
             progress("log", 0.0)
@@ -187,14 +116,6 @@ def deliver(
     progress("log", 1.0)
     row = installation.copies.get_released(copy_id)
     return Delivered(row, final / row.audio_name, receipt.index, receipt.leaf_hash, writer.clipped)
-
-
-def _check_deliverable(installation: Installation, track_id: str) -> None:
-    found = check_custody(installation.store, installation.public, name_asset(track_id)).evidence
-    if found.fault is not None:
-        raise RefusedError(f"the record of track {track_id} does not hold: {found.fault.message}")
-    if found.status in ("revoked", "taken-down"):
-        raise CustodyError(found.status, f"track {track_id} is {found.status}: it is not delivered any more")
 
 
 def _write(
@@ -231,6 +152,14 @@ def _write(
     if writer.samples != samples:
         raise WriteError(f"expected {samples} marked samples, got {writer.samples}")
     return writer
+
+
+def _label(original: Original, writer: AudioWriter, encoding: Encoding) -> None:
+    """Write into the copy what is disclosed of its track, for these samples."""
+    channels = CHANNEL_NAMES.get(original.shape.channels, "multitrack")
+    coding = f"A=PCM,F={original.shape.sample_rate},W={encoding.bits},M={channels}"
+    disclosure = dataclasses.replace(original.disclosure, pcm_sha256=writer.pcm_sha256)
+    write_tags(writer.path, disclosure, coding=coding)
 
 
 def _read_back(

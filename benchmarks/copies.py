@@ -2,7 +2,7 @@
 
 1. Telling: copies of one track, each with a mark of its own, cut at random and encoded as MP3 128; each clip
    is traced among 1,000 copies of that track. In the full run all 1,000 copies of the first track are made
-   and one clip of 10 s is cut from each; of every other track, ten copies and clips of all lengths.
+   and one clip of 10 s is cut from each; of every other track, five copies and clips of all lengths.
 2. Collusion: two, three and five copies of a track mixed in several ways, then MP3 128; who of the 1,000 is
    named? An innocent one must never be.
 3. Nobody: unmarked music, and a track's clips judged among 1,000 copies of which none was used. Nobody may be
@@ -115,7 +115,7 @@ def encode(audio: Audio) -> Audio:
 
 def tell(families: list[Family], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Part 1: one copy, one clip."""
-    many, few = (100, 5) if options.short else (COPIES, 10)
+    many, few = (100 if options.short else COPIES), 5
     jobs = [
         (family, copy) for place, family in enumerate(families) for copy in range(many if place == 0 else few)
     ]
@@ -198,7 +198,7 @@ def accuse_nobody(families: list[Family], options: argparse.Namespace) -> list[d
     return rows
 
 
-def compare_codewords(options: argparse.Namespace) -> list[dict[str, Any]]:
+def compare_codewords(_families: list[Family], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Part 4: the correlation of one codeword with those of random payloads, in deviations."""
     rng = np.random.default_rng([options.seed, 79])
     key, count = rng.bytes(32), CODEWORDS[options.short]
@@ -224,22 +224,30 @@ def compare_codewords(options: argparse.Namespace) -> list[dict[str, Any]]:
     ]
 
 
+PARTS: dict[str, tuple[str, Callable[[list[Family], argparse.Namespace], list[dict[str, Any]]]]] = {
+    "telling": ("one copy of 1,000, after MP3 128", tell),
+    "collusion": ("several copies mixed, then MP3 128, 10 s", collude),
+    "nobody": ("no guilty copy among the 1,000, MP3 128, 10 s", accuse_nobody),
+    "codewords": ("codewords of random payloads against each other", compare_codewords),
+}
+
+
 def measure() -> None:
     """Run the benchmark."""
-    options = make_parser(__doc__).parse_args()
+    parser = make_parser(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    options = parser.parse_args()
     options.tracks = options.tracks or (4 if options.short else 10)
     tracks = choose(list_tracks(options.cache, split=options.split), options.tracks)
     families = [open_family(track, options) for track in tracks]
-    tables = {
-        "one copy of 1,000, after MP3 128": tell(families, options),
-        "several copies mixed, then MP3 128, 10 s": collude(families, options),
-        "no guilty copy among the 1,000, MP3 128, 10 s": accuse_nobody(families, options),
-        "codewords of random payloads against each other": compare_codewords(options),
-    }
-    for title, rows in tables.items():
+    tables = {}
+    for part in options.parts:
+        title, work = PARTS[part]
+        tables[title] = rows = work(families, options)
         columns = list(rows[0])
         show_table(title, columns, [[f"{row.get(name, 0)}" for name in columns] for row in rows])
-    path = options.output / ("copies-short.json" if options.short else "copies.json")
+    parts = "" if options.parts == list(PARTS) else "-" + "-".join(options.parts)
+    path = options.output / (f"copies{parts}-short.json" if options.short else f"copies{parts}.json")
     write_json(path, "copies", describe_run(options), {"tables": tables, "tracks": [t.name for t in tracks]})
     print(f"JSON in {path}")
 

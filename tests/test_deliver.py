@@ -1,5 +1,6 @@
 """Deliveries: a copy for somebody, made of the sealed original, logged before it leaves, and never twice."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ import api.copyrelease
 import api.deliveries
 import ledger
 from api.copyrelease import recover_copies
-from api.deliveries import Delivered, deliver, open_original
+from api.copysource import open_original
+from api.deliveries import Delivered, deliver
+from api.disclosing import disclose_track
 from api.errors import MissingError, OriginalError, RefusedError, RegisteredError
 from api.installation import Installation, make_installation, open_installation
 from api.issuing import stamp
@@ -26,6 +29,7 @@ from api.recording import erase_person, record_event
 from api.registry import RELEASED
 from api.release import recover
 from api.settings import read_settings
+from api.tags import list_tags
 from api.verification import verify
 from ledger.errors import CustodyError, KeyFileError, OutcomeUnknownError
 
@@ -90,6 +94,19 @@ def test_a_copy_has_a_mark_of_its_own_an_entry_and_no_name_in_the_clear(stamped:
                 "false_alarm_at_most": None,
             }
         ]
+
+
+def test_a_copy_discloses_what_its_track_does(stamped: Stamped) -> None:
+    with opened(stamped.home) as installation:
+        made = hand_out(installation, stamped)
+        disclosed = dataclasses.replace(
+            disclose_track(installation, stamped.track_id), pcm_sha256=made.row.pcm_sha256
+        )
+    written = {f"{tag.name}={tag.value}".encode() for tag in list_tags(disclosed)}
+    content = made.audio.read_bytes()
+    assert written
+    assert all(tag in content for tag in written)
+    assert made.row.copy_id.encode() not in content
 
 
 def test_the_copy_is_the_original_and_not_the_marked_file_with_a_mark(stamped: Stamped) -> None:

@@ -9,7 +9,8 @@ import soundfile
 from conftest import SAMPLE_RATE, Shell, Stamped, make_music, write_audio
 
 import ledger
-from api.deliveries import deliver, open_original
+from api.copysource import open_original
+from api.deliveries import deliver
 from api.installation import Installation, make_installation, open_installation
 from api.issuing import stamp
 from api.outcomes import BAD, USAGE
