@@ -22,6 +22,7 @@ from .errors import LedgerFolderError, TooLargeError
 from .installation import open_installation
 from .openings import list_openings
 from .outcomes import BAD
+from .recipients import open_personal
 from .release import name_asset
 from .settings import read_settings
 
@@ -40,22 +41,27 @@ def make_command(
     opened: Annotated[
         bool,
         typer.Option(
-            "--open", help="Open the commitments: mark, prompt, and what is personal and not erased."
+            "--open",
+            help="Open the commitments: mark, prompt, and what is personal and not erased, but for copies.",
         ),
     ] = False,
+    copy_id: Annotated[
+        str | None, typer.Option("--copy", help="Also open whose this delivered copy is, and its mark.")
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write what checks a track offline: its history, proofs, witnesses, time-stamps."""
     with open_installation(read_settings(home)) as installation:
         track, asset = installation.registry.get_released(track_id), name_asset(track_id)
+        opened = opened or copy_id is not None
         mark = installation.registry.get_mark_of(track_id) if opened else None
         openings = (
             ()
             if mark is None
             else (
                 *list_openings(track, mark, installation.registry.list_credits(track_id)),
-                *installation.vault.open_asset(asset),
+                *open_personal(installation, track_id, copy_id),
             )
         )
         evidence = collect_evidence(installation, asset)

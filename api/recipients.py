@@ -6,7 +6,7 @@ from collections import defaultdict
 import ledger
 
 from .copies import CopyRow
-from .errors import RefusedError
+from .errors import MissingError, RefusedError
 from .installation import Installation
 from .release import name_asset
 
@@ -41,6 +41,33 @@ def name_recipients(installation: Installation, track_id: str) -> dict[bytes, st
         for opening in installation.vault.open_asset(name_asset(track_id))
         if opening.label == RECIPIENT
     }
+
+
+def open_personal(
+    installation: Installation, track_id: str, copy_id: str | None = None
+) -> tuple[ledger.Opening, ...]:
+    """Return what opens a track's personal commitments, of copies only those of one: its recipient and mark.
+
+    Whoever is shown one delivery learns nothing of the others.
+
+    Raises
+    ------
+    MissingError
+        The track has no such copy.
+    """
+    copies = {row.copy_id: row for row in installation.copies.list_of_track(track_id)}
+    if copy_id is not None and copy_id not in copies:
+        raise MissingError(f"track {track_id} has no copy {copy_id!r:.80}")
+    shown = copies.get(copy_id or "")
+    hidden = {row.recipient_commitment for row in copies.values()}
+    openings = []
+    for opening in installation.vault.open_asset(name_asset(track_id)):
+        commitment = ledger.commit(opening.label, opening.salt, opening.value)
+        if commitment not in hidden or (shown is not None and commitment == shown.recipient_commitment):
+            openings.append(opening)
+    if shown is not None:
+        openings.append(ledger.Opening("mark_id", shown.salt, shown.mark_id))
+    return tuple(openings)
 
 
 def list_by_recipient(installation: Installation, track_id: str) -> dict[str, list[CopyRow]]:

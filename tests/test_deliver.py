@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +34,8 @@ from api.settings import read_settings
 from api.tags import list_tags
 from api.verification import verify
 from ledger.errors import CustodyError, KeyFileError, OutcomeUnknownError
+
+COURT_VERIFIER = Path(__file__).parent.parent / "docs" / "court_verifier.py"
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +314,27 @@ def test_erasing_the_recipient_keeps_the_copy_nameable(stamped: Stamped) -> None
         report = verify(installation, made.audio)
         assert [item["copy_id"] for item in report.predicate["copies"]["named"]] == [made.row.copy_id]
         assert sound(installation)
+
+
+def test_a_bundle_opens_one_delivery_and_shows_none_of_the_others(
+    shell: Shell, stamped: Stamped, tmp_path: Path
+) -> None:
+    with opened(stamped.home) as installation:
+        made = hand_out(installation, stamped)
+        hand_out(installation, stamped, "Bob")
+        vkey = installation.public.vkey
+    where = ("--home", stamped.home)
+    for name, options, shown in (("a", ("--open",), None), ("b", ("--copy", made.row.copy_id), "Jane Doe")):
+        path = tmp_path / name
+        assert shell("bundle", "make", stamped.track_id, "-o", path, *options, *where)[0] == 0
+        assert b"Bob" not in path.read_bytes()
+        openings = ledger.check_bundle(path.read_bytes(), vkey=vkey).openings
+        assert openings.get("recipient@1") == shown
+        assert openings.get("mark_id@1") == (None if shown is None else made.row.mark_id)
+        program = [sys.executable, str(COURT_VERIFIER), str(path), "--log-key", vkey]
+        assert subprocess.run(program, capture_output=True, check=False).returncode == 0
+    other = ("bundle", "make", stamped.track_id, "-o", tmp_path / "c", "--copy", "a" * 16)
+    assert shell(*other, *where)[0] == USAGE
 
 
 def test_names_have_one_form() -> None:

@@ -16,6 +16,7 @@ from ..errors import MissingError
 from ..likeness import identify_sound
 from ..listening import listen
 from ..openings import list_openings
+from ..recipients import open_personal
 from ..release import name_asset
 from ..report import format_likeness
 from ..verification import verify
@@ -182,7 +183,7 @@ def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCreden
         credits = installation.registry.list_credits(track_id)
         openings = (
             *list_openings(track, mark, credits),
-            *installation.vault.open_asset(name_asset(track_id)),
+            *open_personal(installation, track_id),
         )
     evidence = collect_evidence(installation, name_asset(track_id))
     content = make_bundle(installation.store, name_asset(track_id), openings=openings, evidence=evidence)
