@@ -23,6 +23,7 @@ from . import (
     cli_keys,
     cli_log,
     cli_mark,
+    cli_report,
     cli_screen,
     cli_service,
     cli_tiles,
@@ -43,6 +44,7 @@ cli_tracks.add_commands(app)
 cli_disclosure.add_commands(app)
 cli_copies.add_commands(app)
 cli_screen.add_commands(app)
+cli_report.add_commands(app)
 cli_service.add_commands(app)
 cli_identity.add_commands(app)
 app.add_typer(cli_keys.app, name="keys")

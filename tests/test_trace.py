@@ -156,6 +156,11 @@ def test_the_commands_show_names_to_the_holder(shell: Shell, stamped: Stamped, t
     found = shell.json("trace", path, "--track", stamped.track_id, "--report", report, *where)
     assert found["recipients"] == {copy_id: "Ann"}
     assert b"Ann" not in report.read_bytes()
+    assert shell.json("check-report", report, "--file", path, *where)["report"]["named"] == found["named"]
+    assert not shell.json("check-report", report, "--file", stamped.source, *where, code=BAD)["ok"]
+    changed = tmp_path / "changed.json"
+    changed.write_bytes(report.read_bytes().replace(b'"sig":"', b'"sig":"A', 1))
+    assert not shell.json("check-report", changed, *where, code=BAD)["ok"]
     assert shell.json("verify", path, *where)["recipients"] == {copy_id: "Ann"}
     _, text = shell("verify", path, *where)
     assert f"copy {copy_id}: Ann" in text
