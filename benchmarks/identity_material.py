@@ -82,14 +82,12 @@ def alter_fingerprint(found: Fingerprint, rng: np.random.Generator) -> Fingerpri
     return Fingerprint(found.profile_name, found.seconds * stretch, landmarks, sketch)
 
 
-def fill_catalogue(
-    indexed: Sequence[Fingerprint], material: Sequence[Fingerprint], size: int, seed: int
-) -> dict[int, Fingerprint]:
-    """Number the indexed fingerprints from 0 on; add altered copies of `material` until there are `size`."""
+def fill_catalogue(indexed: Sequence[Fingerprint], size: int, seed: int) -> dict[int, Fingerprint]:
+    """Number fingerprints from 0 on, and add altered copies of them until there are `size`."""
     rng = np.random.default_rng([seed, 77])
     catalogue = dict(enumerate(indexed))
     for number in range(len(indexed), size):
-        catalogue[number] = alter_fingerprint(material[number % len(material)], rng)
+        catalogue[number] = alter_fingerprint(indexed[number % len(indexed)], rng)
     return catalogue
 
 

@@ -21,7 +21,10 @@ class KeyKind:
     # A peak is indexed when fewer than so many stronger ones lie within half a second on either side.
     density: int
     fan: int
+    # Queries join more: `query_fan` in a round of usual density, more in proportion in a denser one; peaks
+    # beyond `query_density` are not used.
     query_fan: int
+    query_density: int
     least_frames: int
     reach_frames: int
     reach_bands: int
@@ -120,6 +123,7 @@ FP1 = FingerprintProfile(
         density=13,
         fan=64,
         query_fan=64,
+        query_density=40,
         least_frames=3,
         reach_frames=60,
         reach_bands=31,
@@ -134,8 +138,9 @@ FP1 = FingerprintProfile(
         density=8,
         fan=4,
         query_fan=8,
+        query_density=26,
         least_frames=3,
-        reach_frames=60,
+        reach_frames=55,
         reach_bands=31,
         frame_step=2,
         band_step=1,

@@ -166,14 +166,16 @@ def propose_places(
     window: Query, index: Index, stage: Stage, hypotheses: Sequence[Hypothesis], profile: FingerprintProfile
 ) -> list[tuple[int, Placement]]:
     """Return the tracks and placements that a round holds against sketches, the most promising first."""
-    peaks = thin_landmarks(window.landmarks, stage.density, profile=profile)
     slowest = min((1.0, *(hypothesis.time_scale for hypothesis in hypotheses)))
     found: list[Candidate] = []
     grouped: dict[KeyKind, Groups] = {}
     for segment in index.segments:
         kind = segment.kind
         if kind not in grouped:
-            grouped[kind] = group_peaks(peaks, kind, fan=kind.query_fan, slowest=slowest)
+            density = min(stage.density, kind.query_density)
+            peaks = thin_landmarks(window.landmarks, density, profile=profile)
+            fan = round(kind.query_fan * density / profile.plain.density)
+            grouped[kind] = group_peaks(peaks, kind, fan=fan, slowest=slowest)
         for hypothesis in hypotheses:
             found += count_votes(segment, grouped[kind], hypothesis, limit=stage.limit, best=stage.best)
     found = [candidate for candidate in found if candidate.votes >= LEAST_VOTES]
