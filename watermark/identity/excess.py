@@ -20,6 +20,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 # Levels under which nothing is expected: what lies under -90 dB is rounding, dither or a codec's own.
 FLOOR_DB = -90.0
+# Noise power in a bin of the spectrogram is that of so many Hz; mixing two channels halves it.
+BIN_HZ = 11.7
+MONO_LOSS = 2.0
+# Stored levels are rounded to half a dB, which is no noise.
+ROUNDING = 1.12
 # The spread of what is no addition: never taken for less than this, and widened over the median deviation.
 LEAST_SPREAD_DB = 0.25
 SPREAD_WIDENING = 1.3
@@ -32,10 +37,13 @@ CHANGE_COST = 5.0
 MASKED_DB = 35.0
 # A row is buried when in this share of its columns the noise is stronger than the track.
 BURIED_SHARE = 0.6
+# A cell so far under what is expected is lower than the track, if that is at least of this power.
+LOWERED_DB = -1.5
+LEAST_MISSED = 1e-8
 # A single cell counts for at most so much in a mean deviation.
 MOST_DEVIATION_DB = 8.0
 # What nobody hears: at least so loud, about so much over what is expected, over so many rows.
-UNHEARD_LEAST_DB = -75.0
+UNHEARD_LEAST_DB = -70.0
 UNHEARD_EXCESS_DB = 5.0
 UNHEARD_SLOPE = 0.7
 UNHEARD_LIMITS = (-2.0, 4.0)
@@ -155,12 +163,17 @@ def _fit(
         gain[column] = np.median(powers[loud] / references[loud])
         # Stationary noise is what is left where the track is quietest, and never more than the least heard.
         quiet = references <= np.quantile(references, max(0.05, min(1.0, 8 / len(references))))
-        rest = np.maximum(powers[quiet] - gain[column] * references[quiet], 0.0)
+        rest = np.maximum(powers[quiet] - ROUNDING * gain[column] * references[quiet], 0.0)
         noise[column] += min(float(np.quantile(rest, 0.75)), 1.2 * float(np.quantile(powers, 0.05)))
     whole = float(np.median(gain[profile.first_middle : profile.first_high]))
+    # Noise goes on beside the spectrogram's range at the density that it has where it is seen best.
+    fitted = max(0.0, float(noise[profile.first_middle : profile.first_high].max()) - 10 ** (FLOOR_DB / 10))
+    low_hz, high_hz = np.diff(profile.low_edges_hz), np.diff(profile.high_edges_hz)
+    widths = np.concatenate((low_hz, np.zeros(profile.middle_columns), high_hz))
     for column in range(columns):
         if column not in middle:
             gain[column] = whole
+            noise[column] += MONO_LOSS * fitted / BIN_HZ * widths[column]
     return gain, noise
 
 
@@ -244,9 +257,12 @@ def share_lowered(span: Span, start_row: float, end_row: float, profile: SketchP
     """
     first = max(0, int(np.ceil(start_row)) - span.first_row)
     last = int(np.floor(end_row)) - span.first_row
-    cells = span.excess_db[first : max(first, last), profile.first_middle : profile.first_high]
-    known = cells[np.isfinite(cells)]
-    return float((known < -1.5).mean()) if len(known) else float("nan")
+    middle = slice(profile.first_middle, profile.first_high)
+    cells = span.excess_db[first : max(first, last), middle]
+    # Where next to nothing is expected, nothing can be missing.
+    missing = (cells < LOWERED_DB) & (span.expected[first : max(first, last), middle] > LEAST_MISSED)
+    known = np.isfinite(cells)
+    return float(missing[known].mean()) if known.any() else float("nan")
 
 
 def mean_deviation_db(span: Span, start_row: float, end_row: float, profile: SketchProfile) -> float:

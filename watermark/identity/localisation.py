@@ -43,6 +43,14 @@ LEAST_S = 1.0
 LEAST_SILENCE_S = 0.4
 # Bit error rate of the intact part above which nothing is told.
 MOST_ERRORS = 0.30
+# The same for the best piece of a line, by its length in seconds: unrelated music of few notes reaches 0.27
+# over a second somewhere, and 0.33 over many (tests/test_identity_localisation.py).
+MOST_ERRORS_OF_PIECE = ((4.0, 0.36), (2.0, 0.27), (1.0, 0.22), (0.0, 0.18))
+# Together they must last this long, or for this share of a short query.
+LEAST_SURE_S = 2.0
+LEAST_SURE_SHARE = 0.4
+# Over this the recording agrees no better than another of the same tempo and instruments.
+SIBLING_ERRORS = 0.32
 
 
 def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) -> Comparison:
@@ -78,6 +86,7 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
         evidence = gather_evidence(query, track, lines)
         runs = find_path(evidence)
     pieces = collect_pieces(evidence, runs, query.profile.word_s)
+    pieces = _keep_sure(query, track, evidence, pieces)
     backbone = choose_backbone(pieces)
     if not backbone:
         return _refuse("no stretch of the recording agrees with the track well enough", agrees=False)
@@ -86,7 +95,8 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
     seconds = np.array([one.query_end_s - one.query_start_s for one in intact])
     rate = float(np.average([one.bit_error_rate for one in intact], weights=seconds))
     if rate > MOST_ERRORS:
-        return _refuse(f"too damaged to judge: {rate:.0%} of the bits of what agrees best are wrong", rate)
+        reason = f"too damaged to judge: {rate:.0%} of the bits of what agrees best are wrong"
+        return _refuse(reason, rate, agrees=rate <= SIBLING_ERRORS)
     track_s = len(track.words) * query.profile.word_s
     gaps = read_gaps(evidence, pieces, backbone, query.seconds * scale, track_s)
     spans = measure_excess(query, track, warp, [pieces[place] for place in backbone])
@@ -175,17 +185,40 @@ def _search_unexplained(
     return tuple(more[:MAX_LINES])
 
 
-def _intact_range(
-    query: SketchQuery, track: Sketch, evidence: Evidence, piece: Piece, scale: float
-) -> IntactRange:
-    placement = line_placement(evidence.lines[piece.line], piece)
-    errors = bit_errors(query, track, placement)
+def _keep_sure(
+    query: SketchQuery, track: Sketch, evidence: Evidence, pieces: tuple[Piece, ...]
+) -> tuple[Piece, ...]:
+    """Return the pieces of lines that agree beyond what music of one kind agrees by chance, of few notes in
+    one tempo above all: the shorter all its pieces on a line are, the better the best must agree.
+    """
+    sure: set[int] = set()
+    sure_s = 0.0
+    for piece in pieces:
+        most = next(rate for seconds, rate in MOST_ERRORS_OF_PIECE if piece.seconds >= seconds)
+        if _piece_errors(query, track, evidence, piece) <= most:
+            sure.add(piece.line)
+            sure_s += piece.seconds
+    if sure_s < min(LEAST_SURE_S, LEAST_SURE_SHARE * query.seconds):
+        return ()
+    return tuple(piece for piece in pieces if piece.line in sure)
+
+
+def _piece_errors(query: SketchQuery, track: Sketch, evidence: Evidence, piece: Piece) -> float:
+    """Bit error rate of a piece; 1 where nothing of it is audible."""
+    errors = bit_errors(query, track, line_placement(evidence.lines[piece.line], piece))
     first = round(piece.track_start_s / query.profile.word_s) - errors.first_word
     last = round(piece.track_end_s / query.profile.word_s) - errors.first_word
     part = slice(max(0, first), max(0, last))
     bits = int(errors.bits[part].sum())
-    rate = float(errors.errors[part].sum()) / bits if bits else 0.0
-    start_s, end_s = max(0.0, piece.start_s / scale), min(query.seconds, piece.end_s / scale)
+    return float(errors.errors[part].sum()) / bits if bits else 1.0
+
+
+def _intact_range(
+    query: SketchQuery, track: Sketch, evidence: Evidence, piece: Piece, scale: float
+) -> IntactRange:
+    placement = line_placement(evidence.lines[piece.line], piece)
+    rate = _piece_errors(query, track, evidence, piece)
+    start_s, end_s = max(0.0, float(piece.start_s / scale)), min(query.seconds, float(piece.end_s / scale))
     return IntactRange(start_s, end_s, placement, rate)
 
 
@@ -197,17 +230,17 @@ def _silent_ranges(evidence: Evidence, intact: list[Piece], word_s: float) -> li
         edges = np.flatnonzero(np.diff(np.concatenate(([0], quiet.astype(np.int8), [0]))))
         for first, last in zip(edges[::2], edges[1::2], strict=True):
             if (last - first) * word_s >= LEAST_SILENCE_S:
-                ranges.append((piece.start_s + first * word_s, piece.start_s + last * word_s))
+                ranges.append((piece.start_s + int(first) * word_s, piece.start_s + int(last) * word_s))
     return ranges
 
 
 def _change(gap: Gap, scale: float) -> Change:
     return Change(
         gap.kind,
-        gap.start_s / scale,
-        gap.end_s / scale,
-        gap.track_start_s,
-        gap.track_end_s,
+        float(gap.start_s / scale),
+        float(gap.end_s / scale),
+        float(gap.track_start_s),
+        float(gap.track_end_s),
         gap.confidence,
         gap.band,
     )

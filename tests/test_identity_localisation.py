@@ -1,0 +1,234 @@
+"""Localisation: each kind of change is found where it is, nothing is found where there is none, and what
+cannot be judged is not called intact.
+"""
+
+import numpy as np
+import pytest
+from scipy.signal import resample_poly
+from sound_material import SAMPLE_RATE, add_noise, make_music
+
+from watermark.identity import extract_query
+from watermark.identity.localisation import compare
+from watermark.identity.outcome import INSERTED, OVERLAID, REMOVED, REORDERED, REPLACED, Placement
+from watermark.identity.sketch import build_sketch
+
+SECONDS = 30.0
+CLIP_START_S = 3.0
+NEAR_S = 0.15
+
+
+def seconds_of(audio, start_s, end_s):
+    return audio[:, round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return make_music(10, SECONDS)
+
+
+@pytest.fixture(scope="module")
+def track(recording):
+    return build_sketch(extract_query(recording, sample_rate=SAMPLE_RATE).sketch)
+
+
+@pytest.fixture(scope="module")
+def clip(recording):
+    """An excerpt, with a little noise as a codec leaves it."""
+    return add_noise(seconds_of(recording, CLIP_START_S, 27.0), 35)
+
+
+@pytest.fixture(scope="module")
+def other():
+    return make_music(11, 8.0)
+
+
+def compared(audio, track, hints=(), sample_rate=SAMPLE_RATE):
+    return compare(extract_query(audio, sample_rate=sample_rate).sketch, track, hints)
+
+
+def the_change(comparison):
+    assert comparison.assessable
+    assert len(comparison.changes) == 1, comparison.changes
+    return comparison.changes[0]
+
+
+def assert_ranges(change, query_s, track_s):
+    found = (change.query_start_s, change.query_end_s, change.track_start_s, change.track_end_s)
+    assert found == pytest.approx((*query_s, *track_s), abs=NEAR_S)
+
+
+def test_an_untouched_excerpt_is_intact_at_its_place(clip, track):
+    comparison = compared(clip, track)
+    assert comparison.assessable
+    assert comparison.changes == ()
+    assert len(comparison.intact) == 1
+    assert comparison.intact[0].placement.track_start_s == pytest.approx(CLIP_START_S, abs=0.015)
+    assert comparison.intact[0].query_end_s == pytest.approx(24.0, abs=0.3)
+    assert comparison.bit_error_rate < 0.15
+
+
+@pytest.mark.parametrize("length_s", [0.6, 2.0])
+def test_a_replaced_range_is_told_on_both_time_lines(clip, track, other, length_s):
+    edited = clip.copy()
+    seconds_of(edited, 9.0, 9.0 + length_s)[:] = seconds_of(other, 2.0, 2.0 + length_s)
+    change = the_change(compared(edited, track))
+    assert change.kind == REPLACED
+    assert_ranges(change, (9.0, 9.0 + length_s), (12.0, 12.0 + length_s))
+    assert change.confidence > 0.9
+
+
+def test_a_muted_range_is_replaced(clip, track):
+    edited = clip.copy()
+    seconds_of(edited, 9.0, 10.5)[:] = 0
+    change = the_change(compared(edited, track))
+    assert change.kind == REPLACED
+    assert_ranges(change, (9.0, 10.5), (12.0, 13.5))
+
+
+@pytest.mark.parametrize("length_s", [0.6, 2.0])
+def test_an_inserted_range_is_empty_in_the_track(clip, track, other, length_s):
+    pieces = (seconds_of(clip, 0, 9.0), seconds_of(other, 2.0, 2.0 + length_s), seconds_of(clip, 9.0, 24.0))
+    change = the_change(compared(np.concatenate(pieces, axis=1), track))
+    assert change.kind == INSERTED
+    assert_ranges(change, (9.0, 9.0 + length_s), (12.0, 12.0))
+    assert change.track_start_s == change.track_end_s
+
+
+@pytest.mark.parametrize("length_s", [0.6, 2.0])
+def test_a_removed_range_is_empty_in_the_query(clip, track, length_s):
+    pieces = (seconds_of(clip, 0, 9.0), seconds_of(clip, 9.0 + length_s, 24.0))
+    change = the_change(compared(np.concatenate(pieces, axis=1), track))
+    assert change.kind == REMOVED
+    assert_ranges(change, (9.0, 9.0), (12.0, 12.0 + length_s))
+    assert change.query_start_s == change.query_end_s
+
+
+@pytest.mark.parametrize("length_s", [0.6, 2.0])
+def test_a_moved_range_is_reordered_and_not_removed_as_well(clip, track, length_s):
+    pieces = (
+        seconds_of(clip, 0, 6.0),
+        seconds_of(clip, 6.0 + length_s, 14.0),
+        seconds_of(clip, 6.0, 6.0 + length_s),
+        seconds_of(clip, 14.0, 24.0),
+    )
+    change = the_change(compared(np.concatenate(pieces, axis=1), track))
+    assert change.kind == REORDERED
+    assert_ranges(change, (14.0 - length_s, 14.0), (9.0, 9.0 + length_s))
+
+
+def test_music_laid_on_top_is_overlaid_not_replaced(clip, track, other):
+    edited = clip.copy()
+    seconds_of(edited, 9.0, 11.0)[:] += seconds_of(other, 2.0, 4.0)
+    change = the_change(compared(edited, track))
+    assert change.kind == OVERLAID
+    assert_ranges(change, (9.0, 11.0), (12.0, 14.0))
+    assert change.band == "audible"
+
+
+def test_a_tone_that_moves_no_bits_is_found_by_its_level(clip, track):
+    edited = clip.copy()
+    time_s = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    seconds_of(edited, 9.0, 11.0)[:] += (0.1 * np.sin(2 * np.pi * 1_000 * time_s)).astype(np.float32)
+    change = the_change(compared(edited, track))
+    assert change.kind == OVERLAID
+    assert_ranges(change, (9.0, 11.0), (12.0, 14.0))
+
+
+@pytest.mark.parametrize(
+    ("hz", "amplitude", "band"), [(12.0, 0.03, "infrasonic"), (18_500.0, 0.003, "ultrasonic")]
+)
+def test_tones_that_nobody_hears_are_told_with_their_band(hz, amplitude, band):
+    whole = make_music(12, 16.0, sample_rate=44_100)
+    sketch = build_sketch(extract_query(whole, sample_rate=44_100).sketch)
+    edited = whole.copy()
+    time_s = np.arange(3 * 44_100) / 44_100
+    edited[:, 6 * 44_100 : 9 * 44_100] += (amplitude * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
+    change = the_change(compared(edited, sketch, sample_rate=44_100))
+    assert (change.kind, change.band) == (OVERLAID, band)
+    assert (change.query_start_s, change.query_end_s) == pytest.approx((6.0, 9.0), abs=0.25)
+
+
+def test_very_quiet_sound_in_a_pause_is_found(other):
+    whole = make_music(13, 16.0)
+    seconds_of(whole, 7.0, 10.0)[:] = 0
+    sketch = build_sketch(extract_query(whole, sample_rate=SAMPLE_RATE).sketch)
+    untouched = compared(whole, sketch)
+    assert untouched.changes == ()
+    assert untouched.unassessable == (pytest.approx((7.0, 10.0), abs=0.2),)
+    edited = whole.copy()
+    seconds_of(edited, 7.8, 9.2)[:] += 0.02 * seconds_of(other, 0.0, 1.4)  # 34 dB under the music
+    change = the_change(compared(edited, sketch))
+    assert change.kind == OVERLAID
+    assert (change.query_start_s, change.query_end_s) == pytest.approx((7.8, 9.2), abs=0.3)
+
+
+def test_two_changes_are_told_as_two(clip, track, other):
+    pieces = (
+        seconds_of(clip, 0, 6.0),
+        seconds_of(other, 1.0, 2.0),
+        seconds_of(clip, 6.0, 13.0),
+        seconds_of(clip, 14.0, 24.0),
+    )
+    kinds = [change.kind for change in compared(np.concatenate(pieces, axis=1), track).changes]
+    assert kinds == [INSERTED, REMOVED]
+
+
+def test_speed_is_found_and_times_are_those_of_the_query(clip, track, other):
+    edited = clip.copy()
+    seconds_of(edited, 9.0, 11.0)[:] = seconds_of(other, 2.0, 4.0)
+    faster = resample_poly(edited, 50, 51, axis=1).astype(np.float32)
+    comparison = compared(faster, track)
+    change = the_change(comparison)
+    assert comparison.intact[0].placement.time_scale == pytest.approx(1.02, abs=0.001)
+    assert change.kind == REPLACED
+    assert_ranges(change, (9.0 / 1.02, 11.0 / 1.02), (12.0, 14.0))
+
+
+def test_a_hint_spares_the_search(clip, track):
+    plain = compared(clip, track, (Placement(CLIP_START_S + 0.05, 1.0, 0.0),))
+    assert plain.changes == ()
+    assert plain.intact[0].placement.track_start_s == pytest.approx(CLIP_START_S, abs=0.015)
+
+
+def test_repeats_of_a_loop_are_no_changes():
+    loop = make_music(14, 2.0)
+    whole = np.concatenate([loop] * 10, axis=1) + 0.2 * make_music(15, 20.0)
+    sketch = build_sketch(extract_query(whole, sample_rate=SAMPLE_RATE).sketch)
+    for audio in (whole, add_noise(whole, 20), add_noise(seconds_of(whole, 3.3, 17.0), 20)):
+        comparison = compared(audio, sketch)
+        assert comparison.assessable
+        assert comparison.changes == ()
+
+
+def test_other_music_is_not_assessable(track):
+    comparison = compared(make_music(16, 12.0), track)
+    assert not comparison.assessable
+    assert comparison.reason
+    assert comparison.changes == comparison.intact == ()
+
+
+@pytest.mark.parametrize("snr_db", [-6, -12, -30])
+def test_a_recording_lost_in_noise_is_not_assessable(clip, track, snr_db):
+    comparison = compared(add_noise(clip, snr_db, seed=3), track)
+    assert not comparison.assessable
+    assert comparison.bit_error_rate > 0.3
+
+
+def test_noise_is_no_change(clip, track):
+    comparison = compared(add_noise(clip, 15), track)
+    assert comparison.assessable
+    assert comparison.changes == ()
+
+
+@pytest.mark.parametrize("audio", [np.zeros((1, 8_000), np.float32), np.zeros((1, 160_000), np.float32)])
+def test_too_little_to_hear_is_not_assessable(audio, track):
+    assert not compared(audio, track).assessable
+
+
+def test_a_silent_track_has_nothing_to_compare(clip):
+    silent = build_sketch(extract_query(np.zeros((1, 160_000), np.float32), sample_rate=SAMPLE_RATE).sketch)
+    assert not compared(clip, silent).assessable
+
+
+def test_same_input_same_answer(clip, track):
+    assert compared(clip, track) == compared(clip, track)
