@@ -95,6 +95,11 @@ def disclose_track(installation: Installation, track_id: str) -> Disclosure:
     event = find_registration(custody.events)
     if event is None:
         raise RefusedError(f"the record of track {track_id} does not state how its sound came to be")
+    return disclose_event(installation, track_id, event)
+
+
+def disclose_event(installation: Installation, track_id: str, event: Event) -> Disclosure:
+    """Return what a proven event that registered sound (`find_registration`) discloses."""
     predicate = event.statement.predicate
     audio = predicate["audio"]
     subjects = {item.name: item.sha256.hex() for item in event.statement.subjects}

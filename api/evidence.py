@@ -5,7 +5,7 @@
 | content | are these bytes, or these samples, registered? | SHA-256 of the file and of its decoded samples |
 | identity | by its sound: which recording, which part, what was changed? | the catalogue of fingerprints |
 | watermark | does the sound carry a mark of ours, where, how was it changed? | the watermark key |
-| credential | does it carry a C2PA credential, whose, does it hold, what does it say? | C2PA's rules and lists of trust |
+| credential | whose C2PA credential does it carry, does it hold, what does it say? | lists of trust |
 | tags | which of its tags does the signed entry bear out, which does it contradict? | the ledger |
 | ledger | is the track's history in the log, unbroken and proven? | the log's public key |
 | signer | who signed the statements, and is the key trusted here? | public-keys.json |
@@ -14,7 +14,7 @@
 
 from dataclasses import dataclass
 
-from .labelevidence import CredentialEvidence, TagEvidence
+from .labelevidence import UNREAD_CREDENTIAL, UNREAD_TAGS, CredentialEvidence, TagEvidence
 
 DIGEST_NAMES = ("file", "pcm", "source-file", "source-pcm")
 RELEASED_DIGESTS = ("file", "pcm")
@@ -239,5 +239,5 @@ class Evidence:
     track: TrackFacts | None
     identity: IdentityEvidence = IdentityEvidence(False)
     copies: CopyEvidence | None = None
-    tags: TagEvidence = TagEvidence()
-    credential: CredentialEvidence = CredentialEvidence()
+    tags: TagEvidence = UNREAD_TAGS
+    credential: CredentialEvidence = UNREAD_CREDENTIAL

@@ -1,6 +1,8 @@
 """The child process that reads tags and C2PA credentials of an untrusted file; run by path, never imported.
 
-    python -I labelreader.py '{"memory_bytes": ..., "cpu_s": ..., "anchors": "<PEM>", ...}' < upload.flac
+    python -I labelreader.py 5 5< orders.json < upload.flac
+
+    {"memory_bytes": ..., "cpu_s": ..., "anchors": {"own": "<PEM>", "listed": "", "tsa": ""}, "sidecar": null}
 
 It gives up memory, processor time and the right to write, reads the file on standard input with mutagen and
 with the C2PA library (no network), and writes one JSON object:
@@ -215,9 +217,10 @@ def read_credential(file: BinaryIO, container: str, orders: dict[str, Any]) -> d
     import c2pa
 
     anchors = []
-    for kind in ("manifest", "tsa"):
-        if orders["anchors"].get(kind):
-            anchors.append({"trust_kind": kind, "trust_uri": kind, "trust_anchors": orders["anchors"][kind]})
+    for name, kind in (("own", "manifest"), ("listed", "manifest"), ("tsa", "tsa")):
+        if orders["anchors"][name]:
+            # The library hands the name back: it tells whose list was led to.
+            anchors.append({"trust_kind": kind, "trust_uri": name, "trust_anchors": orders["anchors"][name]})
     context = c2pa.Context.from_dict(
         {
             "trust": {"anchors": anchors},
@@ -225,7 +228,7 @@ def read_credential(file: BinaryIO, container: str, orders: dict[str, Any]) -> d
             "core": {"allowed_network_hosts": [], "allow_redirects": False},
         }
     )
-    sidecar = orders.get("sidecar")
+    sidecar = orders["sidecar"]
     data = bytes.fromhex(sidecar) if sidecar else None
     file.seek(0)
     reader = c2pa.Reader.try_create(MIME.get(container, "application/octet-stream"), file, data, context)
@@ -262,7 +265,8 @@ def extract(file: BinaryIO, container: str) -> bytes:
 
 
 def main() -> None:
-    orders = json.loads(sys.argv[1])
+    with os.fdopen(int(sys.argv[1]), "rb") as note:
+        orders = json.load(note)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     give_up_rights(orders)
@@ -284,7 +288,7 @@ def main() -> None:
                 answer["tags"].append([text[:MAX_CHARACTERS] for text in item])
         except Exception as error:  # noqa: BLE001 - whatever a hostile file makes of a library is an answer
             answer["tags_problem"] = f"{type(error).__name__}: {error}"[:200]
-        if answer["container"] in MIME or orders.get("sidecar"):
+        if answer["container"] in MIME or orders["sidecar"]:
             try:
                 answer["credential"] = read_credential(file, answer["container"], orders)
             except Exception as error:  # noqa: BLE001 - the same

@@ -8,10 +8,12 @@ What comes back is what the file says, unchecked. A file that breaks the child, 
 that cannot be read, and says so; it is still verified by its sound.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +32,12 @@ MAX_ANSWER_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Anchors:
-    """PEM certificates that may be led to: `manifest` by signers of credentials, `tsa` by authorities of
-    time-stamps.
+    """PEM certificates that may be led to: by signers of credentials, `own` those of this ledger and `listed`
+    those that it was told to believe; `tsa` by authorities of time-stamps.
     """
 
-    manifest: str = ""
+    own: str = ""
+    listed: str = ""
     tsa: str = ""
 
 
@@ -95,16 +98,20 @@ def start_reading(
     orders = {
         "memory_bytes": MEMORY_BYTES,
         "cpu_s": min(CPU_S, limits.decode_cpu_s),
-        "anchors": {"manifest": anchors.manifest, "tsa": anchors.tsa},
+        "anchors": dataclasses.asdict(anchors),
         "sidecar": None if sidecar is None else sidecar.hex(),
     }
     environment = {"PYTHONIOENCODING": "utf-8"}
     if "LD_LIBRARY_PATH" in os.environ:
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    with path.open("rb") as file:
+    # A file for the orders: lists of certificates outgrow what an argument holds.
+    with path.open("rb") as file, tempfile.TemporaryFile() as note:
+        note.write(json.dumps(orders).encode("utf-8"))
+        note.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-I", str(READER), json.dumps(orders)],
+            [sys.executable, "-I", str(READER), str(note.fileno())],
             stdin=file,
+            pass_fds=[note.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,

@@ -31,6 +31,7 @@ from .errors import (
     ApiError,
     AudioRefusedError,
     ConflictError,
+    CredentialError,
     GeneratorMissingError,
     LedgerFolderError,
     MarkedError,
@@ -85,6 +86,7 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (OverloadError, Outcome("busy", "No capacity now", 503, ENVIRONMENT)),
     (WriteError, Outcome("storage-full", "A file cannot be written", 507, ENVIRONMENT)),
     (SourceError, Outcome("source-unavailable", "Another server does not answer", 503, ENVIRONMENT)),
+    (CredentialError, Outcome("credential-failed", "No credential could be signed", 503, ENVIRONMENT)),
     (OriginalError, Outcome("original-damaged", "The kept original cannot be used", 503, ENVIRONMENT)),
     (PortError, Outcome("port-in-use", "The address is taken", 500, ENVIRONMENT)),
     (
