@@ -134,17 +134,22 @@ def plan_indexed(catalogue: Catalogue, tracks: Sequence[Track], names: Sequence[
 
 
 def plan_unindexed(catalogue: Catalogue, count: int) -> list[Plan]:
-    """Consecutive clips of the other splits' music, spread evenly, until there are `count`."""
-    others = [split for split in SPLITS if split != catalogue.split]
+    """Clips of the other splits' music."""
+    places = plan_unindexed_places(catalogue.cache, catalogue.split, count)
+    return [Plan(track, "", start_s, -1, catalogue) for track, start_s in places]
+
+
+def plan_unindexed_places(cache: Path, split: str, count: int) -> list[tuple[Track, float]]:
+    """Choose places of the music that is not in `split`, spread evenly, none twice."""
     places = [
-        (track, start_s)
-        for split in others
-        for track in list_tracks(catalogue.cache, split=split)
+        (track, float(start_s))
+        for other in SPLITS
+        if other != split
+        for track in list_tracks(cache, split=other)
         for start_s in np.arange(0.0, track.seconds - CLIP_S, CLIP_S)
     ]
     step = max(1.0, len(places) / count)
-    chosen = [places[int(k * step)] for k in range(min(count, len(places)))]
-    return [Plan(track, "", float(start_s), -1, catalogue) for track, start_s in chosen]
+    return [places[int(k * step)] for k in range(min(count, len(places)))]
 
 
 def measure_extraction(tracks: Sequence[Track], cache: Path) -> float:
