@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 import ledger
+from ledger.attestation import OPENTIMESTAMPS, RFC3161
 from ledger.errors import FormatError, NotFoundError, ProofError, SignatureError
-from ledger.note import parse_vkey
+from ledger.note import parse_note, parse_vkey
 from ledger.replay import Replay
 from ledger.tilefolder import export_tiles
 from ledger.tilereader import check_growth, check_tiles, open_tile_log
@@ -16,7 +17,7 @@ from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
 from .installation import open_installation
 from .outcomes import BAD
-from .publishing import find_published_note, publish_once, stamp_once, web_post
+from .publishing import complete_once, find_published_note, publish_once, stamp_once, web_post
 from .settings import read_settings
 from .tilefetch import open_source
 
@@ -26,6 +27,7 @@ def add_commands(log: typer.Typer) -> None:
     log.command("publish")(publish_command)
     log.command("export-tiles")(export_command)
     log.command("check-tiles")(check_command)
+    log.command("export-stamps")(stamps_command)
 
 
 def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -37,6 +39,7 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
         found = publish_once(installation, post)
         stamped = stamp_once(installation, found)
         wanted = installation.policy.quorum is not None
+        completed = complete_once(installation)
     submissions = [
         {"witness": item.witness.name, "outcome": item.outcome.value, "detail": item.detail}
         for item in found.submissions
@@ -57,6 +60,7 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
                 "cosigned_by": [item.name for item in found.cosigned.cosignatures],
                 "submissions": submissions,
                 "time_stamps": stamps,
+                "promises_kept": completed,
                 "checkpoint": found.note.decode("utf-8"),
             }
         )
@@ -69,6 +73,8 @@ def publish_command(home: HomeOption = None, as_json: JsonOption = False) -> Non
             output.print(
                 f"  time-stamp of {stamp['authority']}: {stamp['time'] or stamp['detail']}", markup=False
             )
+        if completed:
+            output.print(f"  {completed} checkpoints are in a block now")
     if found.alarms or (wanted and not found.witnessed):
         raise typer.Exit(BAD)
 
@@ -88,6 +94,36 @@ def export_command(
         print_json({"folder": str(folder), "size": size, "tiles_written": written})
     else:
         output.print(f"{folder}: {size} entries, {written} tiles written", markup=False)
+
+
+def stamps_command(
+    folder: Annotated[Path, typer.Argument(file_okay=False, help="New or existing folder.")],
+    last: Annotated[int, typer.Option(help="Of how many checkpoints, the newest first.", min=1)] = 100,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write time-stamps as files for other programs: checkpoint-SIZE.txt, and .tsr (RFC 3161) or .ots beside.
+
+    `openssl ts -verify -data checkpoint-SIZE.txt -token_in -in ...` and any OpenTimestamps client check them.
+    """
+    suffixes = {RFC3161: "token.tsr", OPENTIMESTAMPS: "ots"}
+    written = []
+    with open_installation(read_settings(home)) as installation:
+        store, attestations = installation.store, installation.attestations
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = {size for kind in suffixes for size in attestations.list_sizes(kind, last=last)}
+        for size in sorted(sizes, reverse=True)[:last]:
+            data = folder / f"checkpoint-{size}.txt"
+            data.write_bytes(parse_note(store.checkpoint(size))[0].encode("utf-8"))
+            for item in attestations.list_of(size):
+                if item.kind in suffixes:
+                    path = data.with_name(f"{data.name}.{item.source}.{suffixes[item.kind]}")
+                    path.write_bytes(item.content)
+                    written.append(path.name)
+    if as_json:
+        print_json({"folder": str(folder), "stamps": written})
+    else:
+        output.print(f"{folder}: {len(written)} time-stamps of {len(sizes)} checkpoints", markup=False)
 
 
 def check_command(

@@ -22,7 +22,8 @@ from ledger.publication import Publication, publish, read_publication
 from ledger.witness import Post
 
 from .installation import Installation, now
-from .timestamping import Stamping, stamp_publication
+from .tilefetch import web_fetch
+from .timestamping import Stamping, complete_promises, stamp_publication
 
 CONNECT_TIMEOUT_S = 3.0
 TIMEOUT_S = 10.0
@@ -126,6 +127,13 @@ def stamp_once(
         )
 
 
+def complete_once(installation: Installation) -> int:
+    """Ask the configured calendars for what they promised; see `complete_promises`."""
+    return complete_promises(
+        installation.store, installation.attestations, installation.authorities, web_fetch
+    )
+
+
 def find_published_note(installation: Installation) -> bytes:
     """Return the published checkpoint with all its signature lines; the newest where none was published."""
     found = read_publication(installation.store, installation.attestations, installation.policy)
@@ -162,7 +170,8 @@ class Publisher:
                 try:
                     self._latest = publish_once(self._installation, post, sizes=sizes)
                     interval_s = self._installation.settings.timestamp_interval_s
-                    stamp_once(self._installation, self._latest, interval_s=interval_s)
+                    if stamp_once(self._installation, self._latest, interval_s=interval_s):
+                        complete_once(self._installation)
                 except ledger.LedgerError:
                     logger.exception("the checkpoint could not be published; trying again")
                 if self._stopping.wait(self._installation.settings.publish_interval_s):

@@ -7,6 +7,7 @@ proves itself, so a lost row loses evidence and a changed one is found out when 
 | --- | --- | --- |
 | cosignature | the cosigner's verifier key | its signature line on the checkpoint of `size` |
 | rfc3161 | the authority's name here | a time-stamp token (DER) over the checkpoint's text |
+| opentimestamps | the calendar's name here | an `.ots` file over the checkpoint's text |
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from .tables import BIG
 
 COSIGNATURE = "cosignature"
 RFC3161 = "rfc3161"
-KINDS = frozenset({COSIGNATURE, RFC3161})
+OPENTIMESTAMPS = "opentimestamps"
+KINDS = frozenset({COSIGNATURE, RFC3161, OPENTIMESTAMPS})
 
 
 class AttestationRow(SQLModel, table=True):
@@ -81,6 +83,13 @@ class Attestations:
                 )
                 if connection.execute(select(_TABLE.c.size).where(same)).one_or_none() is None:
                     connection.execute(_TABLE.insert(), vars(item))
+            connection.commit()
+
+    def replace(self, item: Attestation) -> None:
+        """Put more complete evidence in the place of what is kept of its size, kind and source."""
+        same = (_TABLE.c.size == item.size) & (_TABLE.c.kind == item.kind) & (_TABLE.c.source == item.source)
+        with self._connect(write=True) as connection:
+            connection.execute(_TABLE.update().where(same).values(content=item.content))
             connection.commit()
 
     def list_of(self, size: int) -> tuple[Attestation, ...]:

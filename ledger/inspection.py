@@ -132,8 +132,9 @@ def _check(
     roots = None if public_keys is None else frozenset(key.key_id for key in public_keys)
     auditor = Auditor(connection, findings, origin, vkey, roots, frozenset(held))
     auditor.check_checkpoint(0, read_safely(findings, None, "checkpoint 0", lambda: read_note(connection, 0)))
-    for start in range(0, size, BATCH):
-        auditor.check_batch(start, min(start + BATCH, size))
+    stop = min(size, _find_end(connection, findings) + MAX_FINDINGS)  # a damaged size can be any number
+    for start in range(0, stop, BATCH):
+        auditor.check_batch(start, min(start + BATCH, stop))
     _check_state(findings, state, auditor, origin, vkey)
     for held_size, held_root in held.items():
         computed = merkle.EMPTY_ROOT if held_size == 0 else auditor.held_roots.get(held_size)
@@ -168,6 +169,11 @@ def _check_triggers(database: Database, connection: Connection, findings: list[F
 
 def _count_entries(connection: Connection, findings: list[Finding]) -> int:
     findings.append(Finding(None, "state-altered", "the state row is missing or cannot be read"))
+    return _find_end(connection, findings)
+
+
+def _find_end(connection: Connection, findings: list[Finding]) -> int:
+    """Return the index after the last entry that there is."""
     query = select(sqlalchemy.func.max(ENTRY.c.entry_index))
     last = read_safely(findings, None, "entry count", lambda: connection.scalar(query))
     return 0 if last is None else int(last) + 1

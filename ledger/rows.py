@@ -67,15 +67,27 @@ def node_reader(database: Database, connection: Connection) -> Reader:
 
 
 def read_state(connection: Connection) -> State | None:
-    """Return the state row, or None in a database where no ledger was started."""
+    """Return the state row, or None in a database where no ledger was started.
+
+    Raises
+    ------
+    CorruptError : a value is of another type: SQLite keeps any type in any column
+    """
     row = connection.execute(select(STATE)).one_or_none()
-    return State(row.origin, row.vkey, row.size, row.root, row.chain_hash) if row else None
+    if row is None:
+        return None
+    state = State(row.origin, row.vkey, row.size, row.root, row.chain_hash)
+    kinds = {"origin": str, "vkey": str, "size": int, "root": bytes, "chain_hash": bytes}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(state, name), kind):
+            raise CorruptError(f"state row: {name} is not of type {kind.__name__}: run fsck")
+    return state
 
 
 def read_note(connection: Connection, size: int) -> bytes:
     """Return the checkpoint note of a size, b"" where there is none."""
-    note: bytes | None = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size))
-    return note or b""
+    note = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size))
+    return note if isinstance(note, bytes) else b""
 
 
 def read_receipt(connection: Connection, read: merkle.Reader, index: int, size: int | None = None) -> Receipt:

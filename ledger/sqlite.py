@@ -160,7 +160,8 @@ class SqliteDatabase:
             " ON level = value ->> 0 AND position = value ->> 1",
             (json.dumps([coordinate for coordinate in coordinates if coordinate[0]]),),
         )
-        found = {(level, position): hashed for level, position, hashed in inner}
+        # Damage can change a value's type: what is no bytes is no node.
+        found = {(level, position): node for level, position, node in inner if isinstance(node, bytes)}
         leaves = [position for level, position in coordinates if level == 0]
         if leaves:
             rows = connection.exec_driver_sql(
@@ -168,7 +169,7 @@ class SqliteDatabase:
                 " ON entry_index = value",
                 (json.dumps(leaves),),
             )
-            found |= {(0, index): leaf for index, leaf in rows}
+            found |= {(0, index): leaf for index, leaf in rows if isinstance(leaf, bytes)}
         return found
 
     def sync(self) -> None:

@@ -23,6 +23,7 @@ from ledger_world import (
 import ledger
 from ledger import Place, Store, merkle, sign_checkpoint
 from ledger.chain import extend_chain, start_chain
+from ledger.scrubbing import scrub
 
 COUNT = 12
 
@@ -333,3 +334,41 @@ def test_a_truncated_file_is_a_finding(file_store: Store) -> None:
     data = find_path(store.url).read_bytes()
     find_path(store.url).write_bytes(data[: len(data) // 2])
     assert not ledger.fsck(store.url, vkey=VKEY).ok
+
+
+COLUMNS = [
+    *(("ledger_state", name) for name in ("origin", "vkey", "size", "root", "chain_hash")),
+    *(("ledger_entry", name) for name in ("entry", "leaf_hash", "chain_hash", "asset", "n")),
+    *(("ledger_node", name) for name in ("level", "position", "hash")),
+    *(("ledger_checkpoint", name) for name in ("note",)),
+    *(("ledger_subject", name) for name in ("entry_index", "name", "sha256")),
+    *(("ledger_key", name) for name in ("key_id", "public_key", "entry_index")),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
+def test_a_value_of_another_type_is_a_finding_and_never_an_exception(
+    file_store: Store, table: str, column: str
+) -> None:
+    """SQLite keeps any type in any column, and one flipped bit of a row's header changes a type."""
+    file_store.close()
+    path = find_path(file_store.url)
+    sound = path.read_bytes()
+    for value in (b"\x00\xff", "text", 7, 1.5, 2**62):
+        with edit(file_store.url) as editor:
+            before = editor.execute(f"SELECT {column} FROM {table}").fetchall()
+            editor.execute(
+                f"UPDATE OR IGNORE {table} SET {column} = ?"
+                f" WHERE {column} = (SELECT {column} FROM {table} ORDER BY 1 DESC LIMIT 1)",
+                (value,),
+            )
+            changed = editor.execute(f"SELECT {column} FROM {table}").fetchall() != before
+        report = ledger.fsck(file_store.url, vkey=VKEY)
+        assert report.ok is not changed, value
+        for start in (0, 5):
+            try:
+                with Store(file_store.url) as store:
+                    scrub(store, vkey=VKEY, start=start)
+            except ledger.LedgerError:
+                continue
+        path.write_bytes(sound)
