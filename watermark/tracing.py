@@ -189,9 +189,13 @@ class _Matcher:
         tried = self._finder.placements - tried
         for reading in found.readings:
             self._add(start_s, reading.placement, tried, reading.cells.astype(np.float64), reading.statistic)
-        # Another copy lies at the same speed and pitch, elsewhere in the block.
-        scale = found.best.placement.scale
-        rough = search(segment, self._layout, (scale,), PLACES, peaks=PLACES)
+        # Another copy lies at the same speed and pitch, elsewhere in the block; and where the marks of a mix
+        # are so weak that the speed found is none, most likely at no change of speed.
+        rough = [
+            placement
+            for scale in dict.fromkeys((1.0, found.best.placement.scale))
+            for placement in search(segment, self._layout, (scale,), PLACES, peaks=PLACES)
+        ]
         for placement in rough:
             settled = settle(segment, self._layout, placement)
             cells = read_cells(segment, self._layout, settled)
