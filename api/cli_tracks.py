@@ -250,7 +250,8 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
         f"{content['milliseconds'] / 1000:.1f} s, {content['sample_rate']} Hz, {content['channels']} channels"
     )
     rows.append(("content", f"{shape}, {content['container']}; matched: {content['matched'] or 'nothing'}"))
-    rows.append(("identity", _describe_identity(predicate["identity"])))
+    if history is None or history["fault"] is None:  # nothing is compared with what a broken record says
+        rows.append(("identity", _describe_identity(predicate["identity"])))
     if mark["found"]:
         change = f"speed {mark['speed_ppm'] / 1e4:.2f} %, pitch {mark['pitch_cents']:+d} cents"
         rows.append(("watermark", f"found (by chance: at most {mark['false_alarm_at_most']}), {change}"))
@@ -273,6 +274,8 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
 
 def _describe_identity(identity: Any) -> str:
     comparison = identity["comparison"]
+    if comparison is not None and comparison["foreign"]:
+        return f"nothing of it is of track {comparison['track_id']}, whose mark it carries"
     if comparison is not None and not comparison["assessable"]:
         return f"compared with track {comparison['track_id']}: not assessable, {comparison['reason']}"
     if comparison is not None:

@@ -1,7 +1,7 @@
 """The whole story on real audio, told in the terminal: `provenote demo`.
 
-    init -> issue a track from a prompt -> stamp a recording -> verify what became of them -> the same over
-    HTTP -> check a proof from the bundle alone
+    init -> issue a track from a prompt -> stamp a recording -> what becomes of them -> somebody registers one
+    again -> verify each -> the same over HTTP -> check a proof from the bundle alone
 
 Everything it makes stays in one folder. It uses the same functions as the command line and the service.
 """
@@ -25,14 +25,32 @@ import ledger
 
 from .cli_tracks import print_report
 from .console import output, show_progress
-from .demo_material import cut_faster, damage_ledger, encode_mp3, find_material
+from .demo_material import (
+    REPLACED_S,
+    cut_faster,
+    damage_ledger,
+    encode_mp3,
+    find_material,
+    lift_mark,
+    play_faster,
+    replace_part,
+)
 from .engines import load_engine
-from .errors import LedgerFolderError
+from .errors import LedgerFolderError, RegisteredError
 from .http.server import bind, build_server, hold_serving_lock
 from .installation import make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .settings import Settings, read_settings
-from .verdict import EXACT, EXCERPT, LEDGER_BROKEN, NOTHING_FOUND, RE_ENCODED
+from .verdict import (
+    ALTERED,
+    EXACT,
+    EXCERPT,
+    LEDGER_BROKEN,
+    MARK_REMOVED,
+    MARK_TRANSPLANTED,
+    NOTHING_FOUND,
+    RE_ENCODED,
+)
 from .verification import verify
 
 PROMPT = "slow waltz in D minor, piano"
@@ -78,21 +96,24 @@ def run_demo(folder: Path, *, song: Path | None, offline: bool) -> bool:
     with _timed("folder, keys, database, first entry"):
         public, _ = make_installation(settings)
     output.print(f"  {settings.home}: log {public.origin}", markup=False)
-    issued, stamped = _make_tracks(settings, files, song=song, offline=offline)
+    issued, stamped, source = _make_tracks(settings, files, song=song, offline=offline)
     output.print(Rule("4  what becomes of them"))
-    with _timed("MP3, excerpt 5 % faster, one byte of the ledger changed"):
-        cases = _prepare_cases(settings, files, issued, stamped)
-    output.print(Rule("5  verify each, from the command line"))
+    with _timed("MP3, excerpt 5 % faster, a part replaced, the mark lifted, one byte of the ledger changed"):
+        cases = _prepare_cases(settings, files, issued, stamped, source)
+    output.print(Rule("5  somebody registers the recording as their own, 3 % faster"))
+    refused = _register_again(settings, source, files / "somebody-elses.wav")
+    output.print(Rule("6  verify each, from the command line"))
     cases = [_verify_case(case) for case in cases]
-    output.print(Rule("6  the same over HTTP"))
+    output.print(Rule("7  the same over HTTP"))
     cases = _verify_over_http(cases)
-    output.print(Rule("7  one inclusion proof, offline, from the bundle alone"))
+    output.print(Rule("8  one inclusion proof, offline, from the bundle alone"))
     proven = _check_bundle(stamped.folder / "bundle.json", public.vkey)
     output.print(Rule("outcome"))
     _print_outcome(cases)
     output.print(f"bundle: {'[green]holds[/green]' if proven else '[red]DOES NOT HOLD[/red]'}")
+    output.print(f"registered again: {'[green]refused[/green]' if refused else '[red]TAKEN[/red]'}")
     output.print(f"{time.monotonic() - started:.0f} s; everything is in {folder}", markup=False)
-    return proven and all(case.right for case in cases)
+    return proven and refused and all(case.right for case in cases)
 
 
 def _make_folder(folder: Path) -> Path:
@@ -110,7 +131,7 @@ def _make_folder(folder: Path) -> Path:
 
 def _make_tracks(
     settings: Settings, files: Path, *, song: Path | None, offline: bool
-) -> tuple[Issued, Issued]:
+) -> tuple[Issued, Issued, Path]:
     engines: list[generator.Engine] = []
 
     def engine() -> generator.Engine:
@@ -131,13 +152,24 @@ def _make_tracks(
         with _timed("look for a mark, mark, read back, sign, log"), show_progress(quiet=False) as progress:
             stamped = stamp(installation, material.song, progress=progress)
         _print_track(stamped)
-    return issued, stamped
+    return issued, stamped, material.song
 
 
-def _prepare_cases(settings: Settings, files: Path, issued: Issued, stamped: Issued) -> list[Case]:
+def _prepare_cases(
+    settings: Settings, files: Path, issued: Issued, stamped: Issued, source: Path
+) -> list[Case]:
     mp3, excerpt = files / "recording.mp3", files / "excerpt-5-percent-faster.wav"
+    replaced, lifted = files / "part-replaced.wav", files / "mark-lifted.wav"
+    unmarked, other = files / "without-its-mark.mp3", files / "never-stamped.wav"
     encode_mp3(stamped.audio, mp3)
     cut_faster(stamped.audio, excerpt)
+    replace_part(stamped.audio, other, replaced)
+    encode_mp3(source, unmarked)
+    with open_installation(settings) as installation:
+        mark = installation.registry.get_mark_of(stamped.track_id)
+        assert mark is not None
+        key = installation.keyring.watermark_key
+        lift_mark(other, lifted, watermark_key=key, mark_id=bytes.fromhex(mark.mark_id))
     damaged = replace(settings, home=files / "damaged-ledger", keys=files / "damaged-ledger" / "keys")
     place = damage_ledger(settings, damaged.home, stamped.entry_index)
     output.print(f"  changed: byte {place} of {damaged.database}", markup=False)
@@ -146,9 +178,25 @@ def _prepare_cases(settings: Settings, files: Path, issued: Issued, stamped: Iss
         Case("stamped recording, untouched", stamped.audio, settings, EXACT),
         Case("its MP3", mp3, settings, RE_ENCODED),
         Case("15 s of it, 5 % faster", excerpt, settings, EXCERPT),
-        Case("another file, never stamped", files / "never-stamped.wav", settings, NOTHING_FOUND),
+        Case(f"{REPLACED_S:.0f} s of it replaced by other sound", replaced, settings, ALTERED),
+        Case("its mark lifted onto another recording", lifted, settings, MARK_TRANSPLANTED),
+        Case("the recording as MP3, without its mark", unmarked, settings, MARK_REMOVED),
+        Case("another file, never stamped", other, settings, NOTHING_FOUND),
         Case("untouched, one byte of the ledger changed", stamped.audio, damaged, LEDGER_BROKEN),
     ]
+
+
+def _register_again(settings: Settings, source: Path, disguised: Path) -> bool:
+    """Try to stamp the recording in a disguise; return whether that was refused."""
+    play_faster(source, disguised, percent=3.0)
+    try:
+        with _timed("listen, look up"), open_installation(settings) as installation:
+            issued = stamp(installation, disguised)
+    except RegisteredError as error:
+        output.print(f"  refused: {error}", markup=False)
+        return True
+    _print_track(issued)
+    return False
 
 
 def _verify_case(case: Case) -> Case:

@@ -19,6 +19,7 @@ from scipy.signal import resample_poly
 
 import generator
 import ledger
+import watermark
 
 from .audiofile import AudioWriter
 from .errors import RefusedError
@@ -29,6 +30,7 @@ SONG, OTHER = "music-ending.ogg", "music-game-1.ogg"
 FETCH_S = 90
 OTHER_S = 30
 EXCERPT_START_S, EXCERPT_S = 8.0, 15.0
+REPLACED_START_S, REPLACED_S = 12.0, 4.0
 MP3_LEVEL = (
     0.6  # libsndfile's scale from 0 (best) to 1; with a constant bit rate at 44.1 kHz stereo: 128 kbit/s
 )
@@ -126,6 +128,30 @@ def cut_faster(source: Path, destination: Path) -> None:
     part = audio[:, start : start + round(1.05 * EXCERPT_S * sample_rate)]
     faster = resample_poly(part, 20, 21, axis=1).astype(np.float32)
     write_wav(destination, faster, sample_rate)
+
+
+def replace_part(source: Path, other: Path, destination: Path) -> None:
+    """Put some seconds of another recording in the place of as many of the source's."""
+    audio, sample_rate = read_audio(source)
+    foreign, _ = read_audio(other)
+    start, count = round(REPLACED_START_S * sample_rate), round(REPLACED_S * sample_rate)
+    part = foreign[:, :count] if len(foreign) == len(audio) else foreign[:1, :count]
+    audio[:, start : start + part.shape[1]] = part[:, : audio.shape[1] - start]
+    write_wav(destination, audio, sample_rate)
+
+
+def lift_mark(other: Path, destination: Path, *, watermark_key: bytes, mark_id: bytes) -> None:
+    """Write a track's mark onto another recording: what a thief of the key, or of the pattern, could do."""
+    audio, sample_rate = read_audio(other)
+    marked = watermark.embed(audio, sample_rate=sample_rate, watermark_key=watermark_key, payload=mark_id)
+    write_wav(destination, marked, sample_rate)
+
+
+def play_faster(source: Path, destination: Path, *, percent: float) -> None:
+    """Write the source in full, as if a record were played too fast."""
+    audio, sample_rate = read_audio(source)
+    up, down = 1000, round(1000 * (1 + percent / 100))
+    write_wav(destination, resample_poly(audio, up, down, axis=1).astype(np.float32), sample_rate)
 
 
 def damage_ledger(settings: Settings, copy: Path, index: int) -> int:

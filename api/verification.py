@@ -37,6 +37,7 @@ from .labelcheck import start_labels, weigh_labels
 from .likeness import compare_sound, identify_sound
 from .markevidence import describe_mark, describe_traced, opens_commitment
 from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
+from .marksearch import match_placed
 from .recognition import detection_profiles, find_mark
 from .registry import MarkRow
 from .release import name_asset
@@ -152,24 +153,26 @@ def _look_for_candidates(
     progress: Progress,
     cancelled: CancelCheck,
 ) -> Evidence:
-    """Look for the marks of the track that the sound is like, and no others."""
+    """Look for the marks of the track that the sound is like, and no others: the track's own where the sound
+    says it must lie, and, where there are copies, those of all.
+    """
     if evidence.track is None or evidence.content.matched is not None:
         return evidence
     track_id = evidence.track.track_id
-    traced = trace(installation, path, track_id, progress=progress, cancelled=cancelled)
-    if not traced.named:
-        return evidence
-    best = traced.named[0]
-    mark = best.copy or installation.registry.get_mark_of(track_id)
-    if mark is None:
-        return evidence
+    mark: MarkRow | CopyRow | None = installation.registry.get_mark_of(track_id)
+    matched = match_placed(installation, path, mark, evidence.identity.matches, progress, cancelled)
+    probability, alignment = matched.false_alarm_probability, matched.alignment
+    if not matched.present:
+        if not installation.copies.list_of_track(track_id):
+            return evidence
+        traced = trace(installation, path, track_id, progress=progress, cancelled=cancelled)
+        if not traced.named:
+            return evidence
+        mark = traced.named[0].copy or mark
+        probability, alignment = traced.named[0].false_alarm_probability, traced.alignment
+    assert mark is not None
     custody = check_custody(installation.store, installation.public, name_asset(track_id))
-    described = describe_traced(
-        mark,
-        best.false_alarm_probability,
-        traced.alignment,
-        opens=opens_commitment(custody, mark),
-    )
+    described = describe_traced(mark, probability, alignment, opens=opens_commitment(custody, mark))
     return dataclasses.replace(evidence, watermark=described)
 
 

@@ -110,6 +110,19 @@ def test_a_track_without_its_mark_is_told_by_its_sound(stamped: Stamped, tmp_pat
     assert not report.verdict.good
 
 
+def test_a_mark_too_weak_to_be_read_is_found_where_the_sound_says_it_lies(
+    stamped: Stamped, tmp_path: Path
+) -> None:
+    clip = read(stamped.audio)[:, 5 * SAMPLE_RATE : 15 * SAMPLE_RATE]
+    noise = np.random.default_rng(1).standard_normal(clip.shape).astype(np.float32)
+    noisy = clip + noise * float(np.sqrt(np.mean(clip**2))) * 10 ** (-12 / 20)
+    report = check(stamped, write_audio(tmp_path / "a.wav", noisy))
+    mark = report.predicate["watermark"]
+    assert (mark["found"], mark.get("told_by")) == (True, "candidate")
+    assert report.verdict.code == v.EXCERPT
+    assert mark["opens_commitment"]
+
+
 def test_a_mark_lifted_onto_other_sound_is_exposed(stamped: Stamped, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", add_mark(stamped, make_free_music(15.0, seed=8)))
     report = check(stamped, path)

@@ -7,6 +7,7 @@ from .errors import AudioError, WatermarkError
 from .keystream import epoch_key
 from .known import KnownPayloads
 from .outcome import Alignment, Detection, SegmentEvidence
+from .placed import ClipPlacement, PlacedMatcher
 from .profile import PROFILE, PROFILES, Profile
 from .tracing import Trace, TracedCopy, Tracer, trace
 
@@ -19,10 +20,12 @@ __all__ = [
     "AudioError",
     "CandidateMatch",
     "CandidateMatcher",
+    "ClipPlacement",
     "Detection",
     "Detector",
     "Embedder",
     "KnownPayloads",
+    "PlacedMatcher",
     "Profile",
     "SegmentEvidence",
     "Trace",

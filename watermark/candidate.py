@@ -55,7 +55,9 @@ class CandidateMatch:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """The mark's best placement in a segment, and the cells read at it."""
+
     start_s: float
     placement: Placement
     cells: FloatArray
@@ -111,7 +113,7 @@ class CandidateMatcher:
         self._layout = layout_of(watermark_key, profile)
         self._codeword = codeword_of(payload, watermark_key, profile)
         self._pattern = known_pattern(self._layout, self._codeword)
-        self._found: list[_Found] = []
+        self._found: list[Found] = []
         self._most_placements = 1
 
     def push(self, block: FloatArray) -> None:
@@ -159,7 +161,7 @@ class CandidateMatcher:
             return
         best = max((refine(segment, self._pattern, p) for p in rough), key=lambda p: p.statistic)
         cells = read_cells(segment, self._layout, best).astype(np.float32)
-        self._found.append(_Found(start / self._sample_rate, best, cells))
+        self._found.append(Found(start / self._sample_rate, best, cells))
 
 
 def known_pattern(layout: Layout, codeword: BitArray) -> Layout:
