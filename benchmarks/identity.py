@@ -191,6 +191,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--catalogue", type=int, help="tracks in the index: 1000, short 150")
     parser.add_argument("--unindexed", type=int, help="clips that are in no index: 2000, short 24")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--minutes", type=float, default=np.inf, help="report what is done after so long; a later run goes on"
+    )
     options = parser.parse_args()
     options.tracks = options.tracks or (6 if options.short else 60)
     options.catalogue = options.catalogue or (150 if options.short else 1_000)
@@ -207,16 +210,18 @@ def measure() -> None:
         load_fingerprint(track, options.cache)
     names = [attack.name for group in GROUPS for attack in group.attacks]
     plans = plan_unindexed(catalogue, options.unindexed) + plan_indexed(catalogue, tracks, names)
-    # In the order of tracks, so that an interrupted run has some of everything.
-    plans.sort(key=lambda plan: plan.track.sha256)
+    # In a fixed random order, so that a run that ends early has a fair sample of everything.
+    order = np.random.default_rng([options.seed, 5]).permutation(len(plans))
+    plans = [plans[k] for k in order]
     log = TrialLog(options.output / "identity-trials.jsonl")
-    rows = list(
-        show_progress(
-            run_trials(plans, log, identify=identify_plan, make=make_trial, jobs=options.jobs),
-            total=len(plans),
-            what="clips",
-        )
-    )
+    trials = run_trials(plans, log, identify=identify_plan, make=make_trial, jobs=options.jobs)
+    rows = []
+    ends = time.monotonic() + 60 * options.minutes
+    for row in show_progress(trials, total=len(plans), what="clips"):
+        rows.append(row)
+        if time.monotonic() > ends:
+            trials.close()
+            break
     results = summarise(rows, kinds=KINDS, lengths_s=LENGTHS_S, levels=LEVELS, place_s=PLACE_S)
     results |= {
         "extraction_times_real_time": measure_extraction(tracks[:8], options.cache),
