@@ -25,7 +25,7 @@ from .margin import document_margin
 from .marking import Strength
 from .outcomes import BAD
 from .release import recover
-from .report import Report
+from .report import Report, format_likeness
 from .resemblance import ResemblancePolicy
 from .settings import read_settings
 from .source import Encoding
@@ -307,6 +307,7 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
             "seconds": issued.seconds,
             "clipped_samples": issued.clipped,
             "margin": document_margin(issued.margin),
+            "nearest": [format_likeness(item) for item in issued.nearest],
         }
         print_warning(issued.margin)
         print_json(document if seed is None else {**document, "seed": seed})
@@ -319,6 +320,13 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
     if issued.clipped:
         output.print(f"  {issued.clipped} samples beyond full scale were clipped", markup=False)
     output.print(f"  {copied or issued.folder}: {', '.join(files)}", markup=False)
+    if issued.nearest:
+        first = issued.nearest[0]
+        what = f"track {first.track_id}" if first.track_id is not None else f"recording {first.name}"
+        shared_s = sum(item.file.seconds for item in issued.nearest if item.track_id == first.track_id)
+        output.print(f"  nearest known: {what}, {shared_s:.1f} s of it", markup=False)
+    else:
+        output.print("  nearest known: it sounds like no recording in the catalogue")
     print_margin(issued.margin)
 
 

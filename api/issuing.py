@@ -53,14 +53,14 @@ from .recognition import check_unknown, check_unknown_file, detection_profiles
 from .record import build_rows, list_credit_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset
-from .resemblance import ResemblancePolicy, check_unlike, state_relations
+from .resemblance import Resemblance, ResemblancePolicy, check_unlike, state_relations
 from .source import Encoding, Source, describe_generated
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A released track: its id, its folder, the audio file in it, its place in the ledger, and the margin of
-    its mark where that was predicted.
+    """A released track: its id, its folder, the audio file in it, its place in the ledger, the margin of its
+    mark where that was predicted, and the known recordings that it sounds like, the nearest first.
     """
 
     track_id: str
@@ -71,6 +71,7 @@ class Issued:
     seconds: float
     clipped: int
     margin: Margin | None = None
+    nearest: tuple[Likeness, ...] = ()
 
 
 def make_track_id() -> str:
@@ -106,7 +107,7 @@ def issue(
     result = engine.generate(request, progress=progress, cancelled=cancelled)
     source = describe_generated(request, result)
     found = check_unlike(installation, _listen(source), resemblance)
-    return register(
+    issued = register(
         installation,
         relate(source, found, resemblance),
         encoding=encoding,
@@ -116,6 +117,7 @@ def issue(
         progress=progress,
         cancelled=cancelled,
     )
+    return replace(issued, nearest=found.matches)
 
 
 def stamp(
@@ -183,7 +185,7 @@ def stamp(
         credits=draw_credits(declared),
         upstream=path,
     )
-    return register(
+    issued = register(
         installation,
         relate(source, resembling, resemblance),
         encoding=encoding,
@@ -193,11 +195,12 @@ def stamp(
         progress=progress,
         cancelled=cancelled,
     )
+    return replace(issued, nearest=resembling.matches)
 
 
-def relate(source: Source, found: tuple[Likeness, ...], policy: ResemblancePolicy) -> Source:
+def relate(source: Source, found: Resemblance, policy: ResemblancePolicy) -> Source:
     """Return the source with what it resembles among its facts."""
-    return replace(source, facts={**source.facts, **state_relations(found, policy)})
+    return replace(source, facts={**source.facts, **state_relations(found.resembling, policy)})
 
 
 def _listen(source: Source) -> Query | None:

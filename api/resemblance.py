@@ -13,6 +13,7 @@ speed, in part. The policy decides:
 
 import enum
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from watermark.identity.extraction import Query
@@ -30,6 +31,16 @@ RESEMBLING_ERRORS = 0.30
 instruments. What is registered is a clean recording, in which another's would have fewer."""
 
 
+@dataclass(frozen=True)
+class Resemblance:
+    """What a recording sounds like: everything that was matched, the best first, and of that what it
+    resembles enough to be a matter of policy.
+    """
+
+    matches: tuple[Likeness, ...]
+    resembling: tuple[Likeness, ...]
+
+
 class ResemblancePolicy(enum.StrEnum):
     """What to do with a recording that sounds like a known one."""
 
@@ -41,10 +52,8 @@ class ResemblancePolicy(enum.StrEnum):
 RELATIONS = {ResemblancePolicy.LINK: "derived-from", ResemblancePolicy.ALLOW: "conflicts-with"}
 
 
-def check_unlike(
-    installation: Installation, query: Query | None, policy: ResemblancePolicy
-) -> tuple[Likeness, ...]:
-    """Return the known recordings that the sound resembles, as the policy allows.
+def check_unlike(installation: Installation, query: Query | None, policy: ResemblancePolicy) -> Resemblance:
+    """Return the known recordings that the sound is like, as the policy allows.
 
     Raises
     ------
@@ -52,8 +61,9 @@ def check_unlike(
         It resembles one, and the policy is to refuse.
     """
     if query is None:
-        return ()
-    found = select_resembling(identify_sound(installation, query).matches, query.seconds)
+        return Resemblance((), ())
+    matches = identify_sound(installation, query).matches
+    found = select_resembling(matches, query.seconds)
     if found and policy is ResemblancePolicy.REFUSE:
         first = found[0]
         what = f"recording {first.name!r:.120}" if first.track_id is None else f"track {first.track_id}"
@@ -63,7 +73,7 @@ def check_unlike(
             f"(by chance: at most {first.false_alarm_probability:.0e})",
             first.track_id,
         )
-    return found
+    return Resemblance(matches, found)
 
 
 def select_resembling(matches: Iterable[Likeness], seconds: float) -> tuple[Likeness, ...]:

@@ -159,8 +159,9 @@ def _look_for_candidates(
     if evidence.track is None or evidence.content.matched is not None:
         return evidence
     track_id = evidence.track.track_id
-    mark: MarkRow | CopyRow | None = installation.registry.get_mark_of(track_id)
-    matched = match_placed(installation, path, mark, evidence.identity.matches, progress, cancelled)
+    own = installation.registry.get_mark_of(track_id)
+    mark: MarkRow | CopyRow | None = own
+    matched = match_placed(installation, path, own, evidence.identity.matches, progress, cancelled)
     probability, alignment = matched.false_alarm_probability, matched.alignment
     if not matched.present:
         if not installation.copies.list_of_track(track_id):

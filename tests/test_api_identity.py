@@ -155,6 +155,7 @@ def test_a_registered_recording_in_other_clothes_is_refused_linked_or_logged_as_
             stamp(installation, disguised)
         assert caught.value.track_id == stamped.track_id
         issued = stamp(installation, disguised, resemblance=policy)
+        assert issued.nearest[0].track_id == stamped.track_id
         (entry,) = installation.store.chain(f"track:{issued.track_id}")
     statement = parse_statement(parse_envelope(entry[1]).unverified_payload)
     (found,) = statement.predicate["relations"]
