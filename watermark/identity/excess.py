@@ -26,15 +26,15 @@ MONO_LOSS = 2.0
 # Stored levels are rounded to half a dB, which is no noise.
 ROUNDING = 1.12
 # The spread of what is no addition: never taken for less than this, and widened over the median deviation.
-LEAST_SPREAD_DB = 0.25
-SPREAD_WIDENING = 1.3
+LEAST_SPREAD_DB = 0.4
+SPREAD_WIDENING = 1.8
 # Gain of a row for being raised: the two largest excesses in spreads, each at most so many, less the bias.
 MOST_SPREADS = 12.0
 ROW_BIAS = 5.0
 ROW_LIMITS = (-4.0, 8.0)
 CHANGE_COST = 5.0
 # A column so far under the loudest of its row is masked, and a codec does with it what it likes.
-MASKED_DB = 35.0
+MASKED_DB = 18.0
 # A row is buried when in this share of its columns the noise is stronger than the track.
 BURIED_SHARE = 0.6
 # A cell so far under what is expected is lower than the track, if that is at least of this power.
@@ -49,6 +49,9 @@ UNHEARD_SLOPE = 0.7
 UNHEARD_LIMITS = (-2.0, 4.0)
 UNHEARD_ROWS = 3
 ULTRASOUND_HZ = 16_000.0
+# How much of the bass counts as spread into infrasound: what nine rows in ten have, at most -15 dB.
+LEAK_QUANTILE = 0.9
+MOST_LEAK = 10**-1.5
 # Noise over the whole range is no ultrasound: the power per Hz that was added there must be so many times
 # that added in the treble.
 UNHEARD_RATIO = 4.0
@@ -119,9 +122,11 @@ def measure_excess(
     found = [10 ** (levels[first:last] / 10) for _, first, last, levels in rows]
     held = [10 ** (stored[first:last] / 10) for _, first, last, _ in rows]
     gain, noise = _fit(np.concatenate(found), np.concatenate(held), np.concatenate(matched), profile)
+    leak = _fit_leak(np.concatenate(found), profile)
     spans = []
     for (group, first, _, _), flags, powers, track_powers in zip(rows, matched, found, held, strict=True):
         expected = gain * track_powers + noise
+        expected[:, 0] += leak * np.nan_to_num(powers[:, 1 : profile.first_middle]).sum(axis=1)
         excess = 10 * np.log10(np.maximum(powers, 1e-13) / expected)
         middle = slice(profile.first_middle, profile.first_high)
         under = (gain * track_powers)[:, middle] < noise[middle]
@@ -175,6 +180,15 @@ def _fit(
             gain[column] = whole
             noise[column] += MONO_LOSS * fitted / BIN_HZ * widths[column]
     return gain, noise
+
+
+def _fit_leak(found: DoubleArray, profile: SketchProfile) -> float:
+    """Share of the bass that a codec spreads under 20 Hz: Opus -20 dB of it, most codecs nothing."""
+    bass = found[:, 1 : profile.first_middle].sum(axis=1)
+    loud = bass > 10 ** (UNHEARD_LEAST_DB / 10)
+    if not loud.any():
+        return 0.0
+    return min(MOST_LEAK, float(np.quantile(found[loud, 0] / bass[loud], LEAK_QUANTILE)))
 
 
 def find_raised(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raised, ...]:

@@ -26,6 +26,8 @@ FloatArray = npt.NDArray[np.float32]
 
 # Power added to a band before its logarithm: -130 dB, under anything audible.
 FLOOR_POWER = 1e-13
+# Share of a band that must lie within the spectrogram after a shift of pitch.
+LEAST_INSIDE = 0.75
 IDENTITY = Placement(track_start_s=0.0, time_scale=1.0, pitch_semitones=0.0)
 
 
@@ -204,10 +206,11 @@ def _band_matrix(profile: SketchProfile, shift_bands: float) -> FloatArray:
 
 
 def _interval_matrix(bands: int, edges: npt.NDArray[np.float64]) -> FloatArray:
-    """Matrix that takes means over bands between neighbouring `edges`; NaN where they reach outside."""
+    """Matrix that takes means over bands between neighbouring `edges`; NaN where they reach far outside."""
     lower, upper = edges[:-1], edges[1:]
     band = np.arange(bands)[:, None]
     overlap = np.clip(np.minimum(band + 1, upper) - np.maximum(band, lower), 0, None)
-    matrix = overlap / (upper - lower)
-    matrix[:, (lower < -1e-6) | (upper > bands + 1e-6)] = np.nan
+    inside = overlap.sum(axis=0)
+    matrix = overlap / np.maximum(inside, 1e-9)
+    matrix[:, inside < LEAST_INSIDE * (upper - lower)] = np.nan
     return np.asarray(matrix, np.float32)
