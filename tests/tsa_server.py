@@ -60,10 +60,30 @@ def make_certificate(
         .not_valid_after(START + datetime.timedelta(days=365 * options.get("years", 30)))
         .add_extension(x509.BasicConstraints(ca=options.get("ca", False), path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
+        )
+        .add_extension(_usage(signs_certificates=options.get("ca", False)), critical=True)
     )
     if usages := options.get("usages"):
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=options.get("critical", True))
     return builder.sign(issuer_key, hashes.SHA256())
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    others = dict.fromkeys(
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return x509.KeyUsage(digital_signature=not signs_certificates, key_cert_sign=signs_certificates, **others)
 
 
 @dataclass(frozen=True)
