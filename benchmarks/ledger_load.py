@@ -55,10 +55,13 @@ def saturate(store: Store, submissions: Sequence[Submission], in_flight: int) ->
 
 def pace(store: Store, submissions: Sequence[Submission], rate: float) -> Load:
     """Append `rate` events a second, evenly, whether or not the ledger keeps up: an open load."""
-    start = time.perf_counter() + 0.2
     period = len(submissions[0]) / rate
+    start = 0.0
 
     def wait(number: int) -> float:
+        nonlocal start
+        if not number:  # the ledger is warm now
+            start = time.perf_counter()
         due = start + number * period
         time.sleep(max(0.0, due - time.perf_counter()))
         return due

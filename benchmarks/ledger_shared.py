@@ -34,7 +34,10 @@ def measure_shared(
             loads = _append_from_many(url, events, processes, in_flight, make_submissions)
             waits = sorted(wait for load in loads for wait in load.waits_s)
             together = Load(
-                sum(load.events for load in loads), max(load.wall_s for load in loads), 0.0, tuple(waits)
+                sum(load.events for load in loads),
+                max(load.wall_s for load in loads),
+                sum(load.cpu_s for load in loads),
+                tuple(waits),
             )
             rows.append(
                 {
@@ -43,6 +46,7 @@ def measure_shared(
                     "in_flight": in_flight,
                     "events": together.events,
                     "per_s": together.rate,
+                    "cpu_us_per_event": 1e6 * together.cpu_s / together.events,
                     "p50_ms": together.wait_ms(0.5),
                     "p99_ms": together.wait_ms(0.99),
                     "machine_load": read_load(),

@@ -21,7 +21,7 @@ from typing import Any
 
 import pysqlite3._sqlite3
 
-from ledger import guard
+from ledger import guard, rewriting
 
 OK, FULL = 0, 13
 IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE = 778, 1034, 1546
@@ -123,11 +123,11 @@ def record(folder: Path) -> Iterator[Recorder]:
     shim = _Shim(recorder, str(folder.resolve()))
     shim.register()
     real_os = guard.os
-    guard.os = _make_os(recorder, folder)  # type: ignore[assignment]
+    guard.os = rewriting.os = _make_os(recorder, folder)  # type: ignore[assignment]
     try:
         yield recorder
     finally:
-        guard.os = real_os
+        guard.os = rewriting.os = real_os
         shim.unregister()
 
 

@@ -11,8 +11,9 @@ The order, for each commit:
 6. hand out receipts
 
 Any error of storage ends the log's life in memory: nothing of it is trusted any more, connections are
-dropped, and the next commit starts by reading the log's edge and verifying it again. (What SQLite wrote to
-its WAL for a commit that failed lies behind the last valid commit, and is written over.)
+dropped, and the next commit starts by making sure that what it reads is on the disk (`Database.renew`),
+reading the log's edge and verifying it again. (What SQLite wrote to its WAL for a commit that failed lies
+behind the last valid commit, and is written over; or a process that opens it later takes it as committed.)
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ class Committer:
 
     def _check_edge(self, connection: Connection, edge: Edge | None) -> Edge:
         """Return the edge that is in memory if the log still ends there, and otherwise read it."""
+        if edge is None:  # the first commit, or the first after an error
+            self._database.renew(connection)
         state = read_state(connection)
         if state is None:
             raise CorruptError(f"{self._database.where}: the state row is gone")

@@ -66,6 +66,9 @@ class Database(Protocol):
     def expected_triggers(self) -> Mapping[str, str]:
         """Return what `read_triggers` gives for a sound ledger."""
 
+    def renew(self, connection: Connection) -> None:
+        """Make sure that what is read is on the disk, before anything is built on it."""
+
     def distrust(self) -> None:
         """After an error of storage: see to it that no connection that saw it is used again."""
 

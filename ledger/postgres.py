@@ -201,6 +201,9 @@ class PostgresDatabase:
     def distrust(self) -> None:
         """Nothing to do: what failed is the server's memory, and the pool gives out no broken connection."""
 
+    def renew(self, _connection: Connection) -> None:
+        """Nothing to do: since version 12, a server whose sync fails stops, and recovers from its log."""
+
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()

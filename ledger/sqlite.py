@@ -8,6 +8,7 @@ through `SqliteDatabase`: a second SQLite library in the same process would drop
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -33,6 +34,7 @@ from .errors import (
 from .event import Head
 from .lock import hold_writer_lock
 from .merkle import Coordinate
+from .rewriting import rewrite_file
 from .tables import build_triggers
 
 BUSY_TIMEOUT_MS = 10_000
@@ -96,6 +98,7 @@ class SqliteDatabase:
             module=sqlite,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )
+        self._kept: Connection | None = None
         sqlalchemy.event.listen(self.engine, "connect", _configure_connection)
         sqlalchemy.event.listen(self.engine, "begin", _begin_transaction)
 
@@ -191,11 +194,36 @@ class SqliteDatabase:
         return build_triggers()
 
     def distrust(self) -> None:
-        """Close the pooled connections: one that saw the disk fail may remember what is not there."""
+        """Close the pooled connections: one that saw the disk fail may remember what is not there.
+
+        Another stays open: the last one to close would move the WAL into the database, which must not be done
+        with a WAL that is perhaps not on the disk.
+        """
+        if self._kept is None:
+            with contextlib.suppress(sqlalchemy.exc.DBAPIError, StorageError):
+                self._kept = self.engine.connect()
+                self._kept.detach()
         self.engine.dispose()
 
+    def renew(self, _connection: Connection) -> None:
+        """Write the WAL again, in a transaction that holds the write lock; see `rewriting`.
+
+        What the WAL shows may be left from a commit whose sync failed, here or in a process before: nothing
+        may be built on it before it is surely on the disk.
+        """
+        try:
+            rewrite_file(self.path.with_name(self.path.name + "-wal"))
+        except OSError as error:
+            kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+            raise kind(f"{self.path}: the write-ahead log cannot be synced: {error.strerror}") from error
+
     def close(self) -> None:
-        """Close the pooled connections."""
+        """Close the connections."""
+        if self._kept is not None:
+            with contextlib.suppress(sqlalchemy.exc.DBAPIError, StorageError), self.begin() as connection:
+                self.renew(connection)
+            self._kept.close()
+            self._kept = None
         self.engine.dispose()
 
 

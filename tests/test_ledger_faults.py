@@ -31,6 +31,7 @@ from benchmarks.write_faults import (
 )
 from ledger import Store, sqlite
 from ledger.errors import CorruptError, DiskFullError, OutcomeUnknownError, StorageError
+from ledger.sqlite import SqliteDatabase
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
@@ -78,20 +79,23 @@ def test_a_write_or_sync_that_fails_loses_nothing_then_or_in_a_power_cut_later(
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_commit_whose_sync_failed_is_not_built_upon(folder: Path, beside: bool) -> None:
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_commit_whose_sync_failed_is_not_built_upon(folder: Path, beside: bool, count: int) -> None:
     """After a failed sync the kernel may drop what it should have written, and call later syncs successes."""
     ground = make_ground(folder)
     failed: list[str] = []
 
-    def fail_first_sync(kind: str, name: str, _count: int) -> str | None:
-        if kind == "sync" and name == "ledger.db-wal" and not failed:
+    def fail_first_syncs(kind: str, name: str, _count: int) -> str | None:
+        if kind == "sync" and name == "ledger.db-wal" and len(failed) < count:
             failed.append(name)
             return "before"
         return None
 
-    outcome = append_through(folder, ground, fail_first_sync, beside=beside)
-    assert (outcome.errors, outcome.problem, failed) == (1, None, ["ledger.db-wal"])
-    for image, receipts in cut_power(outcome.run, 12, seed=4, at_the_end=True):
+    outcome = append_through(folder, ground, fail_first_syncs, beside=beside)
+    assert (outcome.problem, failed) == (None, ["ledger.db-wal"] * count)
+    assert outcome.errors >= 1
+    for seed in range(6):
+        ((image, receipts),) = cut_power(outcome.run, 1, seed=seed, at_the_end=True)
         assert len(receipts) == len(ground.entries)
         assert judge(image, receipts) is None
 
@@ -117,6 +121,23 @@ def test_a_full_disk_records_nothing_and_is_said_so(folder: Path, kept: int) -> 
         (receipt,) = store.append([entries[0]], log_signing_key=LOG_KEY)
         assert receipt.index == before.size
         assert ledger.fsck(store, vkey=store.vkey).ok
+
+
+def test_nothing_is_built_on_what_another_process_could_not_sync(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When nobody has the file open any more, SQLite takes what the page cache still shows as committed."""
+    ground = make_ground(folder)
+    monkeypatch.setattr(SqliteDatabase, "distrust", lambda self: self.engine.dispose())
+    failed = itertools.count()
+
+    def fail_log_syncs(kind: str, name: str, _count: int) -> str | None:
+        return "before" if kind == "sync" and name == "ledger.db-wal" and next(failed) < 2 else None
+
+    outcome = append_through(folder, ground, fail_log_syncs)
+    assert (outcome.errors, outcome.problem) == (1, None)
+    for seed in range(4):  # what survives a failed sync is drawn once for each
+        assert [judge(*state) for state in cut_power(outcome.run, 6, seed=seed)] == [None] * 6
 
 
 def test_a_full_file_system_records_nothing(tmp_path: Path) -> None:
