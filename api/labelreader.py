@@ -37,6 +37,7 @@ ID3_NAMES = {"TIT2": "TITLE", "TPE1": "ARTIST", "TSRC": "ISRC", "TDRC": "DATE", 
 ATOM_NAMES = {"\xa9nam": "TITLE", "\xa9ART": "ARTIST", "\xa9day": "DATE"}
 INFO_NAMES = {b"INAM": "TITLE", b"IART": "ARTIST", b"ICRD": "DATE", b"ISRC": "SOURCE", b"ICMT": "COMMENT"}
 ITUNES = "----:com.apple.iTunes:"
+C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 BEXT_HEAD = struct.Struct("<256s32s32s10s8s")
 
 Found = Iterator[tuple[str, str, str]]
@@ -261,6 +262,36 @@ def extract(file: BinaryIO, container: str) -> bytes:
         for frame in id3.ID3(file).getall("GEOB"):
             if frame.mime in ("application/c2pa", "application/x-c2pa-manifest-store"):
                 return bytes(frame.data)
+    elif container == "mp4":
+        return extract_box(file)
+    return b""
+
+
+def extract_box(file: BinaryIO) -> bytes:
+    """Return the manifest store of an MP4 file (C2PA 2.4, A.5.1): a `uuid` box of the top level, in it
+    version and flags, a purpose that ends with a zero byte, an offset of 8 bytes, and the store.
+    """
+    end = file.seek(0, os.SEEK_END)
+    position = 0
+    for _ in range(MAX_CHUNKS):
+        file.seek(position)
+        head = file.read(32)
+        if len(head) < 8:
+            break
+        size, start = struct.unpack(">I", head[:4])[0], 8
+        if size == 1 and len(head) >= 16:
+            size, start = struct.unpack(">Q", head[8:16])[0], 16
+        elif size == 0:
+            size = end - position
+        if size < start:
+            break
+        if head[4:8] == b"uuid" and head[start : start + 16] == C2PA_BOX:
+            file.seek(position + start + 16)
+            content = file.read(min(size - start - 16, MAX_MANIFEST_BYTES))
+            purpose, _, rest = content[4:].partition(b"\0")
+            if purpose == b"manifest":
+                return rest[8:]
+        position += size
     return b""
 
 

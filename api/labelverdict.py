@@ -52,7 +52,7 @@ def list_notes(tags: TagEvidence, credential: CredentialEvidence, *, good: bool)
         notes.append("tags-claim-unsupported")
     if credential.state == BROKEN and not credential.other_track:
         notes.append("credentials-broken")
-    if credential.state in (TRUSTED, VALID) and not credential.ours:
+    if credential.state in (TRUSTED, VALID) and not credential.ours and credential.logged is not True:
         notes.append("credentials-of-other-signer")
     if credential.state == EXPIRED and credential.logged is not True:
         notes.append("credentials-expired")
@@ -62,7 +62,7 @@ def list_notes(tags: TagEvidence, credential: CredentialEvidence, *, good: bool)
         notes.append("credentials-stripped")
     if credential.state == UNREADABLE:
         notes.append("credentials-unreadable")
-    if credential.ours and credential.logged is True:
+    if credential.state in (TRUSTED, VALID, EXPIRED) and credential.logged is True:
         notes.append("credentials-valid")
     if tags.state == UNREADABLE:
         notes.append("tags-unreadable")
