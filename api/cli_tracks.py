@@ -21,6 +21,7 @@ from .engines import load_engine
 from .errors import RefusedError, WriteError
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
+from .labelreport import describe_credential, describe_tags
 from .margin import document_margin
 from .marking import Strength
 from .outcomes import BAD
@@ -257,6 +258,8 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
         rows.append(("watermark", f"found (by chance: at most {mark['false_alarm_at_most']}), {change}"))
     else:
         rows.append(("watermark", "not found"))
+    rows.append(("credential", describe_credential(predicate["credential"])))
+    rows.extend(("tags", line) for line in describe_tags(predicate["tags"]))
     if history is not None:
         if history["fault"] is None:
             listed = ", ".join(

@@ -52,3 +52,39 @@ def format_credential(credential: CredentialEvidence) -> dict[str, Any]:
 
 def _format_contradiction(item: Contradiction) -> dict[str, str]:
     return {"field": item.field, "carrier": item.carrier, "found": item.found, "stated": item.stated}
+
+
+def describe_credential(credential: Any) -> str:
+    """Return a line for people about the report's axis `credential`."""
+    state = credential["state"]
+    if state == "absent":
+        gone = credential["released_with"]
+        return "none" if gone is None else f"none; the track was released with {gone}"
+    if state in ("unsupported", "not-read"):
+        return {"unsupported": "the container has no place for one", "not-read": "not looked for"}[state]
+    if state == "unreadable":
+        return f"UNREADABLE: {credential['problem']}"
+    whose = "by this ledger" if credential["ours"] else f"by {credential['signer'] or 'nobody known'}"
+    parts = [f"{state}, {whose}" if state != "broken" else f"BROKEN ({', '.join(credential['codes'])})"]
+    if credential["logged"] is not None:
+        parts.append("the one that the entry states" if credential["logged"] else "not the one of the entry")
+    if credential["of_other_track"]:
+        parts.append("OF ANOTHER TRACK")
+    parts.extend(_describe_contradiction(item) for item in credential["contradicted"])
+    return "; ".join(parts)
+
+
+def describe_tags(tags: Any) -> list[str]:
+    """Return lines for people about the report's axis `tags`: each contradicted field first."""
+    lines = [_describe_contradiction(item) for item in tags["contradicted"]]
+    if tags["state"] in ("absent", "not-read"):
+        return [*lines, "none" if tags["state"] == "absent" else "not looked for"]
+    if tags["problem"]:
+        lines.append(f"not all could be read: {tags['problem']}")
+    confirmed = ", ".join(tags["confirmed"]) or "nothing"
+    return [*lines, f"{tags['count']} read; borne out by the ledger: {confirmed}"]
+
+
+def _describe_contradiction(item: Any) -> str:
+    where = "" if item["carrier"] == "credential" else f" ({item['carrier']})"
+    return f"{item['field']}{where} says {item['found']!r}, the ledger {item['stated']!r}"

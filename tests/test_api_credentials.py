@@ -769,13 +769,3 @@ def test_a_document_of_another_form_says_nothing_and_breaks_nothing(document: di
     found = read_credential(Labels("flac", credential=document))
     assert (found.track_id, found.signer) == (None, None)
     assert all(len(code) <= 200 for code in found.codes)
-
-
-def test_claims_of_a_broken_credential_are_not_shown_as_its_signers_word(
-    stamped_once: Stamped, tmp_path: Path
-) -> None:
-    from api.labelreport import format_credential
-
-    broken = CredentialEvidence(BROKEN, manifest_id="urn:c2pa:x", signer="Somebody", source_type="y")
-    shown = format_credential(broken)
-    assert (shown["signer"], shown["claims"], shown["time_stamp"]) == (None, None, None)
