@@ -54,7 +54,7 @@ def judge_gaps(
             continue
         share = share_lowered(span, first, last, profile)
         kind = gap.kind
-        if share < COVERED_SHARE:
+        if share < COVERED_SHARE and gap.shows:
             kind = OVERLAID
         elif share > REPLACED_SHARE:
             kind = REPLACED

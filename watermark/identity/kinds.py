@@ -6,7 +6,7 @@ only the track's: removed. A piece off the backbone was moved (reordered) unless
 still in place too: then it is a copy, and counts as foreign sound.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +29,7 @@ LEAST_END_S = 0.4
 CHANCE = 0.24
 OVERLAY_DEVIATIONS = 2.0
 OVERLAY_SHARE = 0.12
+SHOWS = 0.06
 # How much further out the borders of pieces lie than they are told: window and lag reach over a border, so
 # a gap seems wider than it is.
 REACH_S = -0.05
@@ -50,6 +51,8 @@ class Gap:
     confidence: float
     line: int
     band: str = "audible"
+    # Whether the track shows through, if only a little more than by chance.
+    shows: bool = True
 
 
 def read_gaps(
@@ -92,7 +95,8 @@ def _read_between(evidence: Evidence, before: Piece, after: Piece, moved: list[P
         if evidence.muted[before.line, before.last : after.first].mean() > 0.3:
             start_s, end_s = before.end_s - REACH_MUTED_S, after.start_s + REACH_MUTED_S
         nats = _nats_against(evidence, before.line, before.last, after.first)
-        return [Gap(kind, start_s, end_s, start_s + shift_s, end_s + shift_s, _trust(nats), before.line)]
+        told = Gap(kind, start_s, end_s, start_s + shift_s, end_s + shift_s, _trust(nats), before.line)
+        return [replace(told, shows=_shows(evidence, before.line, before.last, after.first))]
     nats = _jump_nats(evidence, before, after)
     gaps = [_reordered(evidence, piece) for piece in inside]
     sources = [piece for piece in moved if _within(piece, before.track_end_s, after.track_start_s)]
@@ -182,6 +186,15 @@ def _over_or_in_place(evidence: Evidence, line: int, first: int, last: int) -> s
     chance = CHANCE / np.sqrt(len(known))
     least = OVERLAY_SHARE * evidence.typical + OVERLAY_DEVIATIONS * chance
     return OVERLAID if known.mean() > least else REPLACED
+
+
+def _shows(evidence: Evidence, line: int, first: int, last: int) -> bool:
+    """Whether the moments agree with the line at all, or it is silent there."""
+    if evidence.added[line, first:last].mean() > 0.5:
+        return True
+    values = evidence.agreement[line, first:last]
+    known = values[np.isfinite(values)]
+    return len(known) > 0 and float(known.mean()) > SHOWS + CHANCE / np.sqrt(len(known))
 
 
 def _nats_against(evidence: Evidence, line: int, first: int, last: int) -> float:

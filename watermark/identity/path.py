@@ -27,6 +27,8 @@ COVERED_SLOPE = 6.0
 COVERED_LIMIT = 1.0
 # What is silent in one and loud in the other speaks against a match.
 CONTRADICTION = -1.5
+# Where both are silent nothing speaks for a change.
+UNKNOWN_GAIN = 0.02
 # Cost of leaving a line for nothing or coming back, of being covered or no longer, and of a jump.
 LEAVE_COST = 6.0
 COVER_COST = 6.0
@@ -51,10 +53,8 @@ def score_moments(evidence: Evidence) -> tuple[DoubleArray, DoubleArray]:
     matched = np.clip((value - evidence.typical / 2) * MATCHED_SLOPE, -MATCHED_LIMIT, MATCHED_LIMIT)
     covered = np.clip((value - COVERED_FROM) * COVERED_SLOPE, -COVERED_LIMIT, COVERED_LIMIT)
     wrong = evidence.muted | evidence.added | evidence.outside
-    gains = []
-    for gain in (matched, covered):
-        gains.append(np.where(wrong, CONTRADICTION, np.where(known, gain, 0.0)))
-    return gains[0], gains[1]
+    matched = np.where(wrong, CONTRADICTION, np.where(known, matched, UNKNOWN_GAIN))
+    return matched, np.where(wrong, CONTRADICTION, np.where(known, covered, 0.0))
 
 
 def find_path(evidence: Evidence) -> tuple[Run, ...]:
