@@ -44,7 +44,7 @@ def stamped_once(tmp_path_factory: pytest.TempPathFactory) -> Stamped:
     return Stamped(settings.home, source, issued.audio, issued.track_id, issued.entry_index, "")
 
 
-def make_noise(path: Path, seed: int, seconds: float = 0.8) -> Path:
+def make_noise(path: Path, seed: int, seconds: float = 0.5) -> Path:
     """Sound that is like nothing else."""
     rng = np.random.default_rng(seed)
     audio = 0.1 * rng.standard_normal((1, round(seconds * SAMPLE_RATE))) * rng.uniform(0.2, 1)
@@ -52,10 +52,10 @@ def make_noise(path: Path, seed: int, seconds: float = 0.8) -> Path:
 
 
 def make_tune(seed: int) -> Audio:
-    """Fourteen seconds of short tones of any pitch: sound that has a fingerprint."""
+    """Nine seconds of short tones of any pitch: sound that has a fingerprint."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(0.3 * SAMPLE_RATE)) / SAMPLE_RATE
-    audio = 1e-4 * rng.standard_normal(14 * SAMPLE_RATE)
+    audio = 1e-4 * rng.standard_normal(9 * SAMPLE_RATE)
     for start in range(0, audio.size - time_s.size, SAMPLE_RATE // 11):
         for frequency in rng.uniform(200, 4_000, 2):
             tone = 0.1 * np.exp(-8 * time_s) * np.sin(2 * np.pi * frequency * time_s)
@@ -78,7 +78,7 @@ def dataset_once(stamped_once: Stamped, tmp_path_factory: pytest.TempPathFactory
     tune = make_tune(1)
     write_audio(folder / "tune.wav", tune, subtype="PCM_16")
     write_audio(folder / "tune again.ogg", 0.7 * tune)
-    write_audio(folder / "tune, a part.wav", tune[:, 3 * SAMPLE_RATE : 11 * SAMPLE_RATE])
+    write_audio(folder / "tune, a part.wav", tune[:, SAMPLE_RATE : 6 * SAMPLE_RATE])
     write_audio(folder / "tune, another.wav", make_tune(2))
     (folder / "notes.txt").write_text("no audio")
     (folder / "empty.mp3").touch()
@@ -236,7 +236,7 @@ def test_a_killed_screening_goes_on_leaves_no_process_and_names_what_is_ours(
 ) -> None:
     folder, output = tmp_path / "set", tmp_path / "out"
     folder.mkdir()
-    for seed in range(6):
+    for seed in range(4):
         make_noise(folder / f"{seed}.wav", seed, 1.0 + 0.01 * seed)
     shutil.copy(stamped.audio, folder / "evil\x1b[2J.flac")
     arguments = ["screen", folder, "-o", output, "--workers", "1", "--home", stamped.home]
@@ -258,7 +258,7 @@ def test_a_killed_screening_goes_on_leaves_no_process_and_names_what_is_ours(
     assert not journal.exists()
     assert "\x1b[2J" not in text
     assert f"evil\\x1b[2J.flac: exact, track {stamped.track_id}" in text
-    assert [row["class"] for row in read_rows(output).values()] == ["unknown"] * 6 + ["stamped"]
+    assert [row["class"] for row in read_rows(output).values()] == ["unknown"] * 4 + ["stamped"]
     # The worker of the killed one has ended by itself.
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
