@@ -40,7 +40,10 @@ def test_frames_are_centred_on_their_time() -> None:
     audio = np.zeros((1, 44_100), np.float32)
     audio[0, 22_050] = 1.0
     loudness = measure_levels(audio, sample_rate=44_100).mean(axis=1)
-    assert loudness.argmax() == round(0.5 / PROFILE.frame_s)
+    at = round(0.5 / PROFILE.frame_s)
+    assert loudness.argmax() == at
+    # A delay of a millisecond would make one neighbour 0.2 louder than the other.
+    assert loudness[at - 2] == pytest.approx(loudness[at + 2], abs=0.05)
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 44_100, 44_101, 48_000])

@@ -49,6 +49,17 @@ def test_a_guess_that_is_a_little_off_is_put_right(kind: KeyKind) -> None:
     assert best.time_scale == pytest.approx(1.12, abs=0.004)
 
 
+def test_votes_that_differ_by_a_few_frames_count_together_wherever_they_lie() -> None:
+    votes = []
+    for first in range(1_500, 1_508):
+        query = cut(TRACKS[29], first, first + 500)
+        late = np.where(np.arange(query.frames.size) % 2, 4, 0).astype(np.int32)
+        order = np.argsort(query.frames + late, kind="stable")
+        moved = Landmarks("fp1", (query.frames + late)[order], query.pitches[order], query.strengths[order])
+        votes.append(vote(moved, KINDS[0])[0].votes)
+    assert min(votes) > 0.8 * max(votes)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_query_that_begins_before_its_track_is_at_a_negative_place(kind: KeyKind) -> None:
     early = cut(TRACKS[22], 0, 400)
