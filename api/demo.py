@@ -31,6 +31,7 @@ from .demo_material import (
     damage_ledger,
     encode_mp3,
     find_material,
+    forge_tags,
     lift_mark,
     play_faster,
     replace_part,
@@ -40,6 +41,7 @@ from .errors import LedgerFolderError, RegisteredError
 from .http.server import bind, build_server, hold_serving_lock
 from .installation import make_installation, open_installation
 from .issuing import Issued, issue, stamp
+from .labelverdict import METADATA_FORGED
 from .settings import Settings, read_settings
 from .verdict import (
     ALTERED,
@@ -160,11 +162,13 @@ def _prepare_cases(
 ) -> list[Case]:
     mp3, excerpt = files / "recording.mp3", files / "excerpt-5-percent-faster.wav"
     replaced, lifted = files / "part-replaced.wav", files / "mark-lifted.wav"
+    forged = files / "forged-tags.flac"
     unmarked, other = files / "without-its-mark.mp3", files / "never-stamped.wav"
     encode_mp3(stamped.audio, mp3)
     cut_faster(stamped.audio, excerpt)
     replace_part(stamped.audio, other, replaced)
     encode_mp3(source, unmarked)
+    forge_tags(issued.audio, forged)
     with open_installation(settings) as installation:
         mark = installation.registry.get_mark_of(stamped.track_id)
         assert mark is not None
@@ -175,6 +179,7 @@ def _prepare_cases(
     output.print(f"  changed: byte {place} of {damaged.database}", markup=False)
     return [
         Case("issued track, untouched", issued.audio, settings, EXACT),
+        Case("issued track, its tags forged", forged, settings, METADATA_FORGED),
         Case("stamped recording, untouched", stamped.audio, settings, EXACT),
         Case("its MP3", mp3, settings, RE_ENCODED),
         Case("15 s of it, 5 % faster", excerpt, settings, EXCERPT),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from mutagen import flac
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
@@ -34,6 +35,12 @@ REPLACED_START_S, REPLACED_S = 12.0, 4.0
 MP3_LEVEL = (
     0.6  # libsndfile's scale from 0 (best) to 1; with a constant bit rate at 44.1 kHz stereo: 128 kbit/s
 )
+FORGED_TAGS = {
+    "TITLE": "Serenade for Strings",
+    "DATE": "1958",
+    "CONTAINSAI": "none",
+    "DIGITALSOURCETYPE": "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+}
 Audio = NDArray[np.float32]
 
 
@@ -152,6 +159,14 @@ def play_faster(source: Path, destination: Path, *, percent: float) -> None:
     audio, sample_rate = read_audio(source)
     up, down = 1000, round(1000 * (1 + percent / 100))
     write_wav(destination, resample_poly(audio, up, down, axis=1).astype(np.float32), sample_rate)
+
+
+def forge_tags(source: Path, destination: Path) -> None:
+    """Copy a FLAC file and write into its tags that it is an old recording of an orchestra."""
+    shutil.copyfile(source, destination)
+    file = flac.FLAC(destination)
+    file.update(FORGED_TAGS)
+    file.save()
 
 
 def damage_ledger(settings: Settings, copy: Path, index: int) -> int:
