@@ -6,7 +6,7 @@ not be Unicode. In rows a name is text, with `path_hex` beside it where the text
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Any
 
 FILE, SYMLINK, SPECIAL, NO_ACCESS = "file", "symlink", "special", "no-access"
 """Kinds of items; all but the first are listed and left alone."""
+HIDDEN = "hidden"
+"""A folder that was to be left out: it is not listed."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,11 @@ def list_items(folder: Path, *, leave_out: Sequence[Path] = ()) -> list[Item]:
             with os.scandir(os.path.join(root, inside) if inside else root) as entries:  # noqa: PTH118  # bytes
                 for entry in entries:
                     path = inside + b"/" + entry.name if inside else entry.name
-                    item = _describe(path, entry)
-                    if item is not None:
-                        items.append(item)
-                    elif (found := entry.stat(follow_symlinks=False)) and (
-                        found.st_dev,
-                        found.st_ino,
-                    ) not in hidden:
+                    item = _describe(path, entry, hidden)
+                    if item is None:
                         pending.append(path)
+                    elif item.kind != HIDDEN:
+                        items.append(item)
         except OSError:
             if not inside:
                 raise
@@ -95,13 +94,16 @@ def list_items(folder: Path, *, leave_out: Sequence[Path] = ()) -> list[Item]:
     return sorted(items, key=lambda item: item.path)
 
 
-def _describe(path: bytes, entry: "os.DirEntry[bytes]") -> Item | None:
-    """Return what an entry is; None for a folder."""
-    if entry.is_symlink():
+def _describe(path: bytes, entry: "os.DirEntry[bytes]", hidden: Set[tuple[int, int]]) -> Item | None:
+    """Return what an entry is; None for a folder that is to be looked into."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except OSError:
+        return Item(path, NO_ACCESS)  # gone since it was listed, perhaps
+    if stat.S_ISLNK(found.st_mode):
         return Item(path, SYMLINK)
-    if entry.is_dir(follow_symlinks=False):
-        return None
-    found = entry.stat(follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        return Item(path, HIDDEN) if (found.st_dev, found.st_ino) in hidden else None
     if not stat.S_ISREG(found.st_mode):
         return Item(path, SPECIAL)
     return Item(path, FILE, found.st_size, found.st_mtime_ns)

@@ -21,7 +21,7 @@ from api.copyrelease import recover_copies
 from api.copysource import open_original
 from api.deliveries import Delivered, deliver
 from api.disclosing import disclose_track
-from api.errors import MissingError, OriginalError, RefusedError, RegisteredError
+from api.errors import MissingError, OriginalError, RefusedError, RegisteredError, SettingsError
 from api.installation import Installation, make_installation, open_installation
 from api.issuing import stamp
 from api.originals import KEY_NAME, locate_original, read_blocks
@@ -203,6 +203,8 @@ def test_keeping_originals_can_be_switched_off(stamped: Stamped, tmp_path: Path)
         assert not locate_original(settings, track_id).exists()
         with pytest.raises(MissingError):
             open_original(installation, track_id)
+    with pytest.raises(SettingsError, match="expected yes or no"):
+        read_settings(stamped.home, {"PROVENOTE_KEEP_ORIGINALS": "perhaps"})
 
 
 class PowerCut(BaseException):
