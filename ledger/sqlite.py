@@ -98,7 +98,7 @@ class SqliteDatabase:
             module=sqlite,
             connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
         )
-        self._kept: Connection | None = None
+        self._kept: Any = None
         sqlalchemy.event.listen(self.engine, "connect", _configure_connection)
         sqlalchemy.event.listen(self.engine, "begin", _begin_transaction)
 
@@ -200,9 +200,11 @@ class SqliteDatabase:
         with a WAL that is perhaps not on the disk.
         """
         if self._kept is None:
-            with contextlib.suppress(sqlalchemy.exc.DBAPIError, StorageError):
-                self._kept = self.engine.connect()
-                self._kept.detach()
+            # Not one of the pool's: it could be the one that saw the error, with its locks.
+            with contextlib.suppress(sqlite.Error):
+                kept = sqlite.connect(self.path, check_same_thread=False)
+                kept.execute("SELECT count(*) FROM sqlite_master").fetchall()  # opens the WAL
+                self._kept = kept
         self.engine.dispose()
 
     def renew(self, _connection: Connection) -> None:
