@@ -17,6 +17,7 @@ from . import (
     cli_answer,
     cli_bundle,
     cli_copies,
+    cli_credential,
     cli_custody,
     cli_disclosure,
     cli_identity,
@@ -54,6 +55,7 @@ cli_upkeep.add_commands(cli_log.log)
 app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")
+app.add_typer(cli_credential.app, name="credential")
 app.add_typer(cli_mark.app, name="mark")
 logger = logging.getLogger(__name__)
 

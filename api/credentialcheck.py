@@ -10,7 +10,7 @@ which list a signer leads to is said: our own authority, or one that the operato
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .credentialmanifest import CUSTODY_LABEL
@@ -80,19 +80,19 @@ def read_credential(labels: Labels) -> CredentialEvidence:
 
 
 def check_credential(
-    found: CredentialEvidence, stated: Disclosure, credential: Mapping[str, Any] | None
+    found: CredentialEvidence, stated: Disclosure, credentials: Sequence[Mapping[str, Any]]
 ) -> CredentialEvidence:
     """Hold a credential against a track's proven disclosure and against what its entry says of credentials.
 
     Parameters
     ----------
-    credential
-        The member `credential` of the track's statement, None where it states none.
+    credentials
+        The members `credential` of the track's proven events, that of the released file first.
     """
-    expected = None if credential is None else _text(credential.get("id"))
+    expected = _text(credentials[0].get("id")) if credentials else None
     if found.manifest_id is None:
         return dataclasses.replace(found, expected_id=expected)
-    logged = None if credential is None else found.sha256 == credential.get("sha256")
+    logged = found.sha256 in [item.get("sha256") for item in credentials] if credentials else None
     names_our_log = found.log == stated.log
     other = names_our_log and found.track_id is not None and found.track_id != stated.track_id
     contradicted = []

@@ -48,6 +48,7 @@ def build_manifest(
     mark_commitment: bytes,
     log_key: str,
     created: bool,
+    derived: bool = False,
 ) -> dict[str, Any]:
     """Return the manifest of a track's released file.
 
@@ -59,6 +60,8 @@ def build_manifest(
         The log's verifier key (C2SP).
     created
         True for `c2pa.created`; False for `c2pa.opened`, with an ingredient that the signer adds.
+    derived
+        Of a file that was made of the released one: transcoded, not marked anew.
     """
     agent = {"name": "Provenote", "version": program_version}
     generator = agent
@@ -79,9 +82,13 @@ def build_manifest(
             "softwareAgent": agent,
             "parameters": {"ingredientIds": [INGREDIENT]},
         }
-    bound = {"action": "c2pa.watermarked.bound", "when": disclosure.created, "softwareAgent": agent}
+    name = "c2pa.transcoded" if derived else "c2pa.watermarked.bound"
+    second = {"action": name, "when": disclosure.created, "softwareAgent": agent}
+    if derived:
+        # Neither when it was transcoded nor by what is known here.
+        second = {"action": name}
     assertions = [
-        {"label": "c2pa.actions.v2", "data": {"actions": [first, bound], "allActionsIncluded": True}},
+        {"label": "c2pa.actions.v2", "data": {"actions": [first, second], "allActionsIncluded": not derived}},
         {
             "label": "c2pa.soft-binding",
             "data": {

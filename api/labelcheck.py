@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ledger.predicate import GENERATED
+from ledger.event import Event
+from ledger.predicate import GENERATED, SIGNED
 
 from .credentialcheck import check_credential, read_credential
 from .credentialkeys import read_own_root, read_roots
@@ -54,18 +55,22 @@ def weigh_labels(installation: Installation, evidence: Evidence, labels: Labels)
     """
     credential = read_credential(labels)
     track = evidence.track
+    events: tuple[Event, ...] = ()
     event, stated = None, None
     if track is not None and evidence.ledger is not None and evidence.ledger.fault is None:
         custody = check_custody(installation.store, installation.public, name_asset(track.track_id))
         if custody.evidence.fault is None:
-            event = find_registration(custody.events)
+            events, event = custody.events, find_registration(custody.events)
         if event is not None:
             stated = disclose_event(installation, track.track_id, event)
     generated = event is not None and event.statement.predicate_type == GENERATED
     tags = check_tags(labels.tags, stated, generated=generated, problem=labels.tags_problem)
     if event is not None and stated is not None:
-        member = event.statement.predicate.get("credential")
-        credential = check_credential(credential, stated, member if isinstance(member, Mapping) else None)
+        signed = (item for item in events if item.statement.predicate_type == SIGNED)
+        members = [item.statement.predicate.get("credential") for item in (event, *signed)]
+        credential = check_credential(
+            credential, stated, [item for item in members if isinstance(item, Mapping)]
+        )
     if track is None and tags.claims_track is not None:
         known = installation.store.head(name_asset(tags.claims_track)) is not None
         tags = dataclasses.replace(tags, unsupported=known)

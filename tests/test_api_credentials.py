@@ -646,7 +646,7 @@ def test_our_own_key_does_not_make_a_credential_that_no_entry_states() -> None:
     found = CredentialEvidence(
         TRUSTED, manifest_id="urn:c2pa:x", sha256="00", ours=True, log=MADE.log, track_id=MADE.track_id
     )
-    checked = check_credential(found, MADE, {"id": "urn:c2pa:y", "sha256": "11"})
+    checked = check_credential(found, MADE, [{"id": "urn:c2pa:y", "sha256": "11"}])
     assert checked.logged is False
     _, reasons = weigh_verdict("exact", (), good=True, tags=TagEvidence(), credential=checked)
     assert reasons == ("credentials-not-logged",)
@@ -655,7 +655,7 @@ def test_our_own_key_does_not_make_a_credential_that_no_entry_states() -> None:
 def test_a_credential_that_denies_the_machine_is_forged_metadata() -> None:
     captured = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
     found = CredentialEvidence(VALID, manifest_id="urn:c2pa:x", sha256="00", source_type=captured)
-    checked = check_credential(found, MADE, None)
+    checked = check_credential(found, MADE, [])
     code, reasons = weigh_verdict("re-encoded", (), good=True, tags=TagEvidence(), credential=checked)
     assert code == METADATA_FORGED
     assert reasons == ("credentials-contradict-ledger", "credentials-of-other-signer")
