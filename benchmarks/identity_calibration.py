@@ -1,8 +1,10 @@
 """How recordings agree that are not the same: `python -m benchmarks.identity_calibration [--short]`.
 
 Clips of one split's music are held against the places of another split's tracks that a search would propose.
-The table gives the distribution of their agreement beside the bound that decisions are made with, which must
-lie above it everywhere; pairs that share sound (agreement over `SHARED`) are listed, not counted.
+The first table gives the distribution of their agreement beside the Gaussian that decisions start from; the
+second counts the probabilities that are stated for a single place, the background taken into account, against
+what they would be if they were exact: no more than that may be as small. Pairs that share sound (agreement
+over `SHARED`) are listed, not counted.
 """
 
 import argparse
@@ -15,13 +17,20 @@ from benchmarks.identity_material import CLIP_S, load_fingerprint
 from benchmarks.music import SAMPLE_RATE, SPLITS, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
 from watermark.identity import PROFILE, Index, build_segment
-from watermark.identity.decision import DEVIATION, MEAN, measure_agreement
+from watermark.identity.decision import (
+    DEVIATION,
+    MEAN,
+    bound_false_alarm,
+    measure_agreement,
+    measure_background,
+)
 from watermark.identity.extraction import cut_query, extract_query
 from watermark.identity.hashing import UNCHANGED
 from watermark.identity.search import list_hypotheses, propose_places
 
 LENGTHS_S = (10.0, 5.0)
 THRESHOLDS = (3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
+LEVELS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 # More than any chance gives: the two recordings have sound in common.
 SHARED = 15.0
 
@@ -45,6 +54,7 @@ def measure() -> None:
     landmarks = {number: found.landmarks for number, found in prints.items()}
     index = Index((build_segment(landmarks, PROFILE.rich),), lambda number: prints[number].sketch)
     totals: dict[float, list[float]] = {length_s: [] for length_s in LENGTHS_S}
+    stated: dict[float, list[float]] = {length_s: [] for length_s in LENGTHS_S}
     shared = set()
     rng = np.random.default_rng(options.seed)
     for track in show_progress(clips, total=len(clips), what="tracks"):
@@ -56,11 +66,14 @@ def measure() -> None:
             for stage in (PROFILE.plain, PROFILE.deep, PROFILE.swept):
                 guesses = list_hypotheses() if stage is PROFILE.swept else [UNCHANGED]
                 for number, placement in propose_places(part, index, stage, guesses, PROFILE):
-                    total = measure_agreement(part.sketch, prints[number].sketch, placement).total
+                    sketch = prints[number].sketch
+                    total = measure_agreement(part.sketch, sketch, placement).total
                     if total >= SHARED:
                         shared.add((track.name, indexed[number].name))
-                    else:
-                        totals[length_s].append(total)
+                        continue
+                    background = measure_background(part.sketch, sketch, placement)
+                    totals[length_s].append(total)
+                    stated[length_s].append(bound_false_alarm(total, 1, background=background))
     rows = []
     for length_s, some in totals.items():
         values = np.array(some)
@@ -79,11 +92,34 @@ def measure() -> None:
     for text, row in zip(shown, rows, strict=True):
         text += [f"{value:.3g}" for name, value in row.items() if name != "length_s"]
     show_table("agreement of different recordings", ["clip", *list(rows[0])[1:]], shown)
+    counts = [
+        {
+            "length_s": length_s,
+            "places": len(some),
+            **{f"p <= {level:g}": sum(p <= level for p in some) for level in LEVELS},
+            **{f"exact {level:g}": level * len(some) for level in LEVELS},
+        }
+        for length_s, some in stated.items()
+    ]
+    told = [
+        [f"{c['length_s']:g} s", *(f"{c[f'p <= {x:g}']} of {c[f'exact {x:g}']:.3g}" for x in LEVELS)]
+        for c in counts
+    ]
+    show_table(
+        "places with a probability so small, of how many there would be if it were exact",
+        ["clip", *(f"{level:g}" for level in LEVELS)],
+        told,
+    )
     print(f"sound in common, left out: {sorted(shared) or 'none'}")
     path = options.output / (
         "identity_calibration-short.json" if options.short else "identity_calibration.json"
     )
-    results = {"rows": rows, "shared": sorted(shared), "tracks": [track.name for track in clips]}
+    results = {
+        "rows": rows,
+        "stated": counts,
+        "shared": sorted(shared),
+        "tracks": [track.name for track in clips],
+    }
     write_json(path, "identity_calibration", describe_run(options), results)
     print(f"JSON in {path}")
 
