@@ -19,6 +19,7 @@ from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
 from .engines import load_engine
 from .errors import RefusedError, WriteError
+from .illustration import check_picture, illustrate
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .labelreport import describe_credential, describe_tags
@@ -170,13 +171,26 @@ def verify_command(
         Path | None,
         typer.Option("--report", help="Write the signed report (DSSE envelope) to this new file."),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="Draw what was changed, under the waveform: new file, .png or .svg."),
+    ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option("--alignment", help="Draw the track's time against the file's: .png or .svg."),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is known about a file. Exit code 0 for a track whose record holds, 1 otherwise."""
     refuse_existing(report_file)
+    for path in (picture, alignment):
+        refuse_existing(path)
+        check_picture(path)
     with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
         report = verify(installation, file, progress=progress)
+        if picture is not None or alignment is not None:
+            illustrate(installation, file, report.predicate, changes=picture, alignment=alignment)
         recipients = name_reported(installation, report.predicate)
     if report_file is not None:
         try:

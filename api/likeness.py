@@ -32,6 +32,18 @@ def compare_sound(
     installation: Installation, query: Query | None, track_id: str, matches: tuple[Likeness, ...]
 ) -> ContentComparison | None:
     """Hold a clip against a track's fingerprint; None where there is no fingerprint of either."""
+    found = hold_against(installation, query, track_id, matches)
+    if query is None or found is None:
+        return None
+    hinted = any(item.track_id == track_id for item in matches)
+    foreign = not found.agrees and not hinted and measure_audible_s(query) >= FOREIGN_S
+    return _format(track_id, found, foreign=foreign)
+
+
+def hold_against(
+    installation: Installation, query: Query | None, track_id: str, matches: tuple[Likeness, ...]
+) -> Comparison | None:
+    """Return the comparison itself, as `compare_sound` describes it."""
     sketch = installation.catalogue.sketch_of_track(track_id)
     if query is None or sketch is None:
         return None
@@ -39,9 +51,8 @@ def compare_sound(
     found = compare(query.sketch, sketch, hints)
     if not hints and found.intact and not _is_borne_out(query, sketch, found):
         reason = "no stretch of the recording agrees with the track more than chance would have it"
-        found = Comparison(False, reason, (), (), (), found.bit_error_rate, agrees=False)
-    foreign = not found.agrees and not hints and measure_audible_s(query) >= FOREIGN_S
-    return _format(track_id, found, foreign=foreign)
+        return Comparison(False, reason, (), (), (), found.bit_error_rate, agrees=False)
+    return found
 
 
 def _is_borne_out(query: Query, sketch: Sketch, found: Comparison) -> bool:

@@ -142,6 +142,24 @@ def test_a_replaced_part_is_told_with_its_place(stamped: Stamped, tmp_path: Path
     assert change["file"]["end_ms"] == pytest.approx(12_000, abs=200)
 
 
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_pictures_are_drawn_of_what_was_changed(
+    stamped: Stamped, tmp_path: Path, shell: Shell, ending: str
+) -> None:
+    audio = read(stamped.audio)
+    audio[:, 8 * SAMPLE_RATE : 12 * SAMPLE_RATE] = make_free_music(4.0, seed=50)
+    clip = write_audio(tmp_path / "a.wav", audio)
+    changes, alignment = tmp_path / f"changes.{ending}", tmp_path / f"alignment.{ending}"
+    options = ("--picture", changes, "--alignment", alignment, "--home", stamped.home)
+    shell.json("verify", clip, *options, code=1)
+    for path in (changes, alignment):
+        assert path.read_bytes()[:5] == (b"\x89PNG\r" if ending == "png" else b"<?xml")
+    code, _ = shell("verify", clip, "--picture", tmp_path / "a.jpg", "--home", stamped.home)
+    assert code == 2
+    code, _ = shell("verify", clip, "--picture", changes, "--home", stamped.home)
+    assert code == 2
+
+
 @pytest.mark.parametrize(
     ("policy", "relation"),
     [(ResemblancePolicy.LINK, "derived-from"), (ResemblancePolicy.ALLOW, "conflicts-with")],

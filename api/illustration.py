@@ -1,0 +1,109 @@
+"""Pictures for a report: the changes under the waveform, and the alignment with the track.
+
+The file is decoded once more; of its samples only the peaks of each hundredth of a second are kept.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .audiofile import write_synced
+from .decoding import open_recording
+from .errors import RefusedError
+from .installation import Installation
+from .likeness import hold_against, identify_sound
+from .marking import Block, Listener
+from .pictures import MarkBlock, draw_alignment, draw_changes
+
+FORMATS = ("png", "svg")
+PEAKS_PER_S = 100
+
+
+class PeakMeter:
+    """Highest and lowest sample of each hundredth of a second, over all channels."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._samples = max(1, sample_rate // PEAKS_PER_S)
+        self._rest = np.zeros((0,), np.float32)
+        self._peaks: list[NDArray[np.float32]] = []
+
+    def push(self, block: Block) -> None:
+        """Take the next samples, float32 (channels, n)."""
+        extreme = np.stack([block.max(axis=0), block.min(axis=0)])
+        joined = np.concatenate([self._rest.reshape(2, -1), extreme], axis=1)
+        whole = joined.shape[1] // self._samples
+        parts = joined[:, : whole * self._samples].reshape(2, whole, self._samples)
+        self._peaks.append(np.stack([parts[0].max(axis=1), parts[1].min(axis=1)]))
+        self._rest = joined[:, whole * self._samples :].reshape(-1)
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the peaks, float32 (2, n): the highest above, the lowest below."""
+        return np.concatenate([np.zeros((2, 0), np.float32), *self._peaks], axis=1)
+
+
+def check_picture(path: Path | None) -> None:
+    """Raise RefusedError unless a picture's name ends in .png or .svg."""
+    if path is not None and path.suffix.lower().removeprefix(".") not in FORMATS:
+        raise RefusedError(f"{path}: expected a name ending in .png or .svg")
+
+
+def illustrate(
+    installation: Installation, path: Path, predicate: Any, *, changes: Path | None, alignment: Path | None
+) -> None:
+    """Draw what a report says of a file's sound, into new files.
+
+    Raises
+    ------
+    RefusedError
+        The report compares the file with no track, or matplotlib is not installed.
+    WriteError
+        A picture cannot be written.
+    """
+    comparison = predicate["identity"]["comparison"]
+    if comparison is None:
+        raise RefusedError("there is nothing to draw: the report compares the file with no track")
+    track_id = comparison["track_id"]
+    sketch = installation.catalogue.sketch_of_track(track_id)
+    with open_recording(path, installation.settings.limits) as recording:
+        rate, channels = recording.format.sample_rate, recording.format.channels
+        listener, meter = Listener(sample_rate=rate, channels=channels), PeakMeter(rate)
+        for block in recording.blocks():
+            listener.push(block)
+            meter.push(block)
+    query = listener.finish()
+    if query is None or sketch is None:
+        raise RefusedError("there is nothing to draw: the file is too short")
+    found = hold_against(installation, query, track_id, identify_sound(installation, query).matches)
+    assert found is not None
+    title = f"{path.name} and track {track_id}: {predicate['verdict']}"
+    if changes is not None:
+        marks = [
+            MarkBlock(item["start_ms"] / 1000, item["end_ms"] / 1000, present)
+            for name, present in (("present", True), ("absent", False))
+            for item in predicate["watermark"].get(name, ())
+        ]
+        picture = draw_changes(
+            meter.finish(),
+            found,
+            sample_rate=PEAKS_PER_S,
+            title=title,
+            marks=marks,
+            picture_format=_format_of(changes),
+        )
+        write_synced(changes, picture)
+    if alignment is not None:
+        track_s = len(sketch.words) * query.sketch.profile.word_s
+        picture = draw_alignment(
+            found,
+            query_s=query.seconds,
+            track_s=track_s,
+            title=title,
+            picture_format=_format_of(alignment),
+        )
+        write_synced(alignment, picture)
+
+
+def _format_of(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
