@@ -52,6 +52,7 @@ bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.security --short
 	$(BIN)/python -m benchmarks.margin --short
 	$(BIN)/python -m benchmarks.durability --short
+	$(BIN)/python -m benchmarks.ledger_speed --short
 	$(BIN)/python -m benchmarks.generator --short
 	$(BIN)/python -m benchmarks.identity --short
 

@@ -22,6 +22,7 @@ from ledger.predicate import ERASED
 
 from .audiofile import write_synced
 from .errors import WriteError
+from .fingerprints import FingerprintRow
 from .installation import Installation, now
 from .openings import list_openings
 from .recording import Erasure
@@ -89,6 +90,8 @@ def _forget(url: str, track_id: str) -> int:
             ).rowcount
             cleared = {"prompt": None, "prompt_salt": None, "understood": None, "title": ERASED_TITLE}
             connection.execute(update(TrackRow).where(of_track).values(cleared))
+            of_print = col(FingerprintRow.track_id) == track_id
+            connection.execute(update(FingerprintRow).where(of_print).values(name=ERASED_TITLE))
             connection.execute(update(JobRow).where(col(JobRow.track_id) == track_id).values(request="{}"))
             connection.commit()
             if database.engine.dialect.name == "sqlite":
