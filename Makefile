@@ -48,6 +48,7 @@ bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --short
 	$(BIN)/python -m benchmarks.code --short
 	$(BIN)/python -m benchmarks.candidate --short
+	$(BIN)/python -m benchmarks.localisation --short
 	$(BIN)/python -m benchmarks.copies --short
 	$(BIN)/python -m benchmarks.security --short
 	$(BIN)/python -m benchmarks.margin --short

@@ -4,6 +4,7 @@ cannot be judged is not called intact.
 
 import numpy as np
 import pytest
+from conftest import make_music as pluck
 from scipy.signal import resample_poly
 from sound_material import SAMPLE_RATE, add_noise, make_music
 
@@ -205,6 +206,14 @@ def test_other_music_is_not_assessable(track):
     assert not comparison.assessable
     assert comparison.reason
     assert comparison.changes == comparison.intact == ()
+
+
+def test_music_of_the_same_few_notes_is_no_intact_piece():
+    sketch, other = (extract_query(pluck(30.0, seed=seed), sample_rate=44_100).sketch for seed in (7, 5))
+    comparison = compare(other, build_sketch(sketch))
+    assert not comparison.assessable
+    assert not comparison.agrees
+    assert comparison.intact == ()
 
 
 @pytest.mark.parametrize("snr_db", [-6, -12, -30])

@@ -1,7 +1,9 @@
 """Fingerprints: which recording is this, which part of it, and what was changed. Pure."""
 
+from .agreement import bit_errors, verify_sketch
 from .extraction import Extractor, Query, extract, extract_query, make_fingerprint
 from .fingerprint_format import FingerprintError, format_fingerprint, parse_fingerprint
+from .localisation import compare
 from .outcome import (
     CHANGE_KINDS,
     Change,
@@ -39,7 +41,9 @@ __all__ = [
     "SegmentError",
     "Sketch",
     "SketchError",
+    "bit_errors",
     "build_segment",
+    "compare",
     "extract",
     "extract_query",
     "format_fingerprint",
@@ -51,4 +55,5 @@ __all__ = [
     "parse_fingerprint",
     "parse_segment",
     "parse_sketch",
+    "verify_sketch",
 ]

@@ -1,8 +1,7 @@
-"""How well a query agrees with a track's sketch at a placement: bit errors, and the placement made exact.
+"""How well a query agrees with a track's sketch at a placement: bit errors, and agreement weighed by size.
 
 errors = bit_errors(query, track, placement)
 rate = verify_sketch(query, track, placement)          # 0.08 after MP3 64, 0.5 for another recording
-placement = refine_placement(query, track, placement)  # to a few milliseconds
 """
 
 from dataclasses import dataclass
@@ -15,9 +14,6 @@ from .sketch import SketchFrames, SketchQuery, warp_query
 
 # A rate over fewer bits than this (a quarter of a second) is no rate: 1.0 is returned.
 LEAST_BITS = 200
-# Refinement: reach of the search around the placement given, and its last step.
-REFINE_REACH_S = 0.08
-REFINE_STEP_S = 0.005
 
 
 @dataclass(frozen=True)
@@ -84,43 +80,6 @@ def verify_sketch(
     query_times = (times - placement.track_start_s) / placement.time_scale
     inside = (query_times >= query_start_s) & (query_times < query_end_s)
     return BitErrors(0, counted.errors[inside], counted.bits[inside]).rate
-
-
-def refine_placement(query: SketchQuery, track: Sketch, placement: Placement) -> Placement:
-    """Return the placement within 80 ms and 0.2 % of speed around the given one that agrees best.
-
-    Raises
-    ------
-    ValueError
-        The sketch is of another profile than the query.
-    """
-    best, best_value = placement, soft_agreement(query, track, placement)
-    step_s = REFINE_REACH_S / 2
-    scale_step = 0.001
-    while step_s >= REFINE_STEP_S:
-        for _ in range(4):
-            before = best
-            for delta_s, delta_scale in (
-                (-step_s, 0.0),
-                (step_s, 0.0),
-                (0.0, -scale_step),
-                (0.0, scale_step),
-            ):
-                trial = _nudge(before, delta_s, delta_scale, query.seconds / 2)
-                value = soft_agreement(query, track, trial)
-                if value > best_value:
-                    best, best_value = trial, value
-            if best == before:
-                break
-        step_s /= 2
-        scale_step /= 2
-    return best
-
-
-def _nudge(placement: Placement, delta_s: float, delta_scale: float, pivot_s: float) -> Placement:
-    """Move a placement, turning it around the middle of the query."""
-    start_s = placement.track_start_s + delta_s - placement.time_scale * delta_scale * pivot_s
-    return Placement(start_s, placement.time_scale * (1 + delta_scale), placement.pitch_semitones)
 
 
 def soft_agreement(query: SketchQuery, track: Sketch, placement: Placement) -> float:
