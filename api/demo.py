@@ -37,11 +37,13 @@ from .demo_material import (
     replace_part,
 )
 from .engines import load_engine
-from .errors import LedgerFolderError, RegisteredError
+from .errors import LedgerFolderError, RefusedError, RegisteredError
 from .http.server import bind, build_server, hold_serving_lock
+from .illustration import illustrate
 from .installation import make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .labelverdict import METADATA_FORGED
+from .report import Report
 from .settings import Settings, read_settings
 from .verdict import (
     ALTERED,
@@ -208,7 +210,21 @@ def _verify_case(case: Case) -> Case:
     with _timed(case.what), open_installation(case.settings) as installation:
         report = verify(installation, case.file)
     print_report(report, case.file.name)
+    if report.verdict.code == ALTERED:
+        _draw(case, report)
     return replace(case, by_command=report.verdict.code)
+
+
+def _draw(case: Case, report: Report) -> None:
+    """Draw what was changed, where matplotlib is installed."""
+    picture = case.file.with_suffix(".png")
+    try:
+        with open_installation(case.settings) as installation:
+            illustrate(installation, case.file, report.predicate, changes=picture, alignment=None)
+    except RefusedError as error:
+        output.print(f"  no picture: {error}", markup=False)
+    else:
+        output.print(f"  a picture of it: {picture}", markup=False)
 
 
 def _verify_over_http(cases: list[Case]) -> list[Case]:
