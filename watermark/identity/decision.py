@@ -3,10 +3,10 @@
 Each compared bit says yes or no, weighted by how far the query's value lies from the border between them:
 *agreement* = sum(w * yes-or-no) / sqrt(sum(w^2)), which has mean 0 and variance 1 where bits are independent
 coin tosses. Bits of neighbouring frames and bands are not independent, and the places that are tried are
-those where landmarks agree already: agreement with other recordings has a deviation of 1.35 and a longer tail
-(`python -m benchmarks.identity_calibration`). `MEAN` and `DEVIATION` are of a Gaussian that lies above it.
+those where landmarks agree already: agreement with other recordings has a deviation of 1.6 and a tail beyond
+that (`python -m benchmarks.identity_calibration`). `MEAN` and `DEVIATION` are of a Gaussian that is wider.
 
-Music of one tempo and one instrument agrees far more than that, wherever its beats coincide. What a query
+The tail is music of one tempo and one instrument, which agrees wherever its beats coincide. What a query
 owes to that is measured in place: the *background* is the most that it agrees with its stretch of the track
 shifted in time, over and above what the track's own repetitions explain. A background over twice `DEVIATION`
 widens the Gaussian. The tail is multiplied by the number of places tried (Bonferroni).
