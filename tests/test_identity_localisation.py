@@ -185,6 +185,14 @@ def test_speed_is_found_and_times_are_those_of_the_query(clip, track, other):
     assert_ranges(change, (9.0 / 1.02, 11.0 / 1.02), (12.0, 14.0))
 
 
+@pytest.mark.parametrize("seconds", [1.2, 2.5, 6.0])
+def test_a_short_excerpt_is_found_as_well(clip, track, seconds):
+    comparison = compared(seconds_of(clip, 7.0, 7.0 + seconds), track)
+    assert comparison.assessable
+    assert comparison.changes == ()
+    assert comparison.intact[0].placement.track_start_s == pytest.approx(CLIP_START_S + 7.0, abs=0.02)
+
+
 def test_a_hint_spares_the_search(clip, track):
     plain = compared(clip, track, (Placement(CLIP_START_S + 0.05, 1.0, 0.0),))
     assert plain.changes == ()

@@ -105,7 +105,8 @@ def find_warp(query: SketchQuery, track: Sketch) -> Placement | None:
     """
     profile = query.profile
     plain = Placement(0.0, 1.0, 0.0)
-    spectrum = TrackSpectrum(track, profile.bits, round(PROBE_S / profile.word_s))
+    length = max(1, round(min(PROBE_S, query.seconds) / profile.word_s))
+    spectrum = TrackSpectrum(track, profile.bits, length)
     best_value, best = _probe(query, spectrum, plain)
     if best_value < SURE_AGREEMENT:
         trials = [Placement(0.0, scale, 12 * float(np.log2(scale))) for scale in SPEEDS]
