@@ -34,6 +34,9 @@ LEAST_SHIFT_WORDS = 8
 REPETITION = 0.5
 # A match is claimed from here on: one query of unindexed music in a million.
 CLAIMED_PROBABILITY = 1e-6
+# Nor is any that differs in more bits than this: a track that repeats itself leaves no shift to measure the
+# background at.
+WORST_BIT_ERROR_RATE = 0.40
 # No smaller probability is told: nothing that can be measured speaks for the shape of the tail out there.
 LEAST_PROBABILITY = 1e-30
 # Under so many words (1 s) compared there is no agreement to speak of.

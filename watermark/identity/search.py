@@ -17,7 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .alignment import refine_alignment, refine_pitch
-from .decision import CLAIMED_PROBABILITY, Agreement, bound_false_alarm, measure_agreement, measure_background
+from .decision import (
+    CLAIMED_PROBABILITY,
+    WORST_BIT_ERROR_RATE,
+    Agreement,
+    bound_false_alarm,
+    measure_agreement,
+    measure_background,
+)
 from .extraction import Query, cut_query
 from .hashing import UNCHANGED, Groups, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
@@ -215,7 +222,7 @@ def _verify(
             placement, agreement = refined, again
         background = measure_background(window.sketch, sketch, placement)
         probability = bound_false_alarm(agreement.total, trials, background=background)
-        if probability <= claimed:
+        if probability <= claimed and agreement.bit_error_rate <= WORST_BIT_ERROR_RATE:
             found.append(_Found(track, placement, agreement, probability))
     return found
 
