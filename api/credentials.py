@@ -37,7 +37,7 @@ EMBEDDED = {
 """Containers that the library embeds in, and how it names them."""
 OTHERS = {"ogg": "audio/ogg", "aiff": "audio/aiff"}
 UNKNOWN = "application/octet-stream"
-MEMORY_BYTES = 2 << 30
+MEMORY_BYTES = 4 << 30  # the library holds the file twice while it signs
 CPU_S = 300
 ROOM_BYTES = 128 << 20  # beyond the source: manifests of ingredients
 START_S, AUTHORITY_S = 60.0, 30.0

@@ -71,6 +71,9 @@ def weigh_labels(installation: Installation, evidence: Evidence, labels: Labels)
         credential = check_credential(
             credential, stated, [item for item in members if isinstance(item, Mapping)]
         )
+        if evidence.copies is not None and evidence.copies.named:
+            # A delivered copy carries the track's tags and never had its credential.
+            credential = dataclasses.replace(credential, expected_id=None)
     if track is None and tags.claims_track is not None:
         known = installation.store.head(name_asset(tags.claims_track)) is not None
         tags = dataclasses.replace(tags, unsupported=known)

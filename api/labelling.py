@@ -27,6 +27,8 @@ from .labels import Anchors, read_labels
 from .source import Encoding, Source
 from .tags import write_tags
 
+MAX_SIGNED_BYTES = 1 << 30
+"""The library holds a file twice while it signs: larger ones are released without a credential."""
 CHANNEL_NAMES = {1: "mono", 2: "stereo"}  # EBU R98, 3.4
 
 
@@ -64,7 +66,7 @@ def label_file(
     channels = CHANNEL_NAMES.get(source.channels, "multitrack")
     coding = f"A=PCM,F={source.sample_rate},W={encoding.bits},M={channels}"
     write_tags(writer.path, disclosure, coding=coding)
-    if installation.settings.credentials:
+    if installation.settings.credentials and writer.path.stat().st_size <= MAX_SIGNED_BYTES:
         credential = _sign(installation, source, encoding, writer, disclosure, mark_commitment)
         if credential is not None:
             facts = {**facts, **state_credential(credential)}

@@ -25,7 +25,7 @@ from .tagcheck import TagField
 
 READER = Path(__file__).with_name("labelreader.py")
 CPU_S = 120
-MEMORY_BYTES = 1 << 30
+MEMORY_BYTES = 3 << 29  # the library hashes in two buffers of 256 MiB
 WAIT_S = 150.0
 MAX_ANSWER_BYTES = 64 << 20
 
