@@ -217,22 +217,23 @@ def test_other_music_is_not_assessable(track):
 
 
 def test_music_of_the_same_few_notes_is_no_intact_piece():
-    sketch, other = (extract_query(pluck(30.0, seed=seed), sample_rate=44_100).sketch for seed in (7, 5))
+    sketch, other = (extract_query(pluck(30.0, seed=seed), sample_rate=44_100).sketch for seed in (5, 7))
     comparison = compare(other, build_sketch(sketch))
     assert not comparison.assessable
     assert not comparison.agrees
     assert comparison.intact == ()
 
 
-@pytest.mark.parametrize("snr_db", [-6, -12, -30])
+@pytest.mark.parametrize("snr_db", [3, 0, -30])
 def test_a_recording_lost_in_noise_is_not_assessable(clip, track, snr_db):
     comparison = compared(add_noise(clip, snr_db, seed=3), track)
     assert not comparison.assessable
     assert comparison.bit_error_rate > 0.3
 
 
-def test_noise_is_no_change(clip, track):
-    comparison = compared(add_noise(clip, 15), track)
+@pytest.mark.parametrize("snr_db", [15, 6])
+def test_noise_is_no_change(clip, track, snr_db):
+    comparison = compared(add_noise(clip, snr_db, seed=3), track)
     assert comparison.assessable
     assert comparison.changes == ()
 
