@@ -3,7 +3,12 @@
 clip -> fingerprint -> matches in the catalogue -> held against the track in question -> ranges
 """
 
-from watermark.identity.decision import CLAIMED_PROBABILITY, bound_false_alarm, measure_agreement
+from watermark.identity.decision import (
+    CLAIMED_PROBABILITY,
+    bound_false_alarm,
+    measure_agreement,
+    measure_background,
+)
 from watermark.identity.extraction import Query
 from watermark.identity.localisation import compare
 from watermark.identity.outcome import Comparison, Match, Placement, Sketch
@@ -59,9 +64,17 @@ def _is_borne_out(query: Query, sketch: Sketch, found: Comparison) -> bool:
     """Say whether what the comparison calls intact is more than chance, in a clip that the search did not
     find in the track: pieces of a second agree somewhere in any music that is made of few notes.
     """
-    totals = (measure_agreement(query.sketch, sketch, item.placement).total for item in found.intact)
     # Every word of the track at every speed that is tried may have been the place.
-    return bound_false_alarm(max(totals), SPEEDS * len(sketch.words)) <= CLAIMED_PROBABILITY
+    places = SPEEDS * len(sketch.words)
+    return any(
+        bound_false_alarm(
+            measure_agreement(query.sketch, sketch, item.placement).total,
+            places,
+            background=measure_background(query.sketch, sketch, item.placement),
+        )
+        <= CLAIMED_PROBABILITY
+        for item in found.intact
+    )
 
 
 def measure_audible_s(query: Query) -> float:

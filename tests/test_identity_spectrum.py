@@ -98,3 +98,18 @@ def test_audio_that_cannot_be_worked_on_is_refused(audio: np.ndarray, message: s
 def test_a_sample_rate_that_cannot_be_worked_on_is_refused() -> None:
     with pytest.raises(AudioError, match="sample rate"):
         LevelMeter(sample_rate=4_000, channels=1)
+
+
+@pytest.mark.parametrize("cut", [1, 7_001, 50_000])
+def test_an_inverted_channel_does_not_cancel_the_sound(cut: int) -> None:
+    rng = np.random.default_rng(2)
+    sound = (0.1 * rng.standard_normal((1, 150_000))).astype(np.float32)
+    plain = measure_levels(np.concatenate([sound, sound]), sample_rate=44_100)
+    inverted = np.concatenate([sound, -sound])
+    whole = measure_levels(inverted, sample_rate=44_100)
+    assert np.allclose(whole, plain, atol=1e-4)
+    meter = LevelMeter(sample_rate=44_100, channels=2)
+    step = max(cut, 2_000)
+    pieces = [meter.push(inverted[:, :cut])]
+    pieces += [meter.push(inverted[:, a : a + step]) for a in range(cut, inverted.shape[1], step)]
+    assert np.array_equal(np.concatenate([*pieces, meter.finish()]), whole)

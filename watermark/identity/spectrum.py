@@ -28,6 +28,9 @@ FILTER_BETA = 5.0
 # Seconds of audio that are resampled, and frames that are transformed, at a time.
 RESAMPLING_BLOCK_S = 4
 TRANSFORM_FRAMES = 256
+# Seconds that are mixed alike, and the ratio of power from which the difference of two channels is taken.
+MIXING_S = 1.0
+INVERTED_RATIO = 4.0
 
 
 def measure_levels(
@@ -72,6 +75,7 @@ class LevelMeter:
         check_format(sample_rate, channels)
         self.profile = profile
         self._channels = channels
+        self._mixer = _Mixer(sample_rate, channels)
         self._resampler = _Resampler(sample_rate, profile.sample_rate)
         self._window = signal.get_window("hann", profile.window_samples).astype(np.float32)
         self._window /= self._window.sum() / 2
@@ -84,11 +88,14 @@ class LevelMeter:
     def push(self, block: FloatArray) -> FloatArray:
         """Take float32 (channels, samples) and return the levels that are ready: float32 (n, bands)."""
         check_block(block, self._channels)
-        return self._take(self._resampler.push(block.mean(axis=0, dtype=np.float32)))
+        return self._take(self._resampler.push(self._mixer.push(block)))
 
     def finish(self) -> FloatArray:
         """Return the levels that remain, float32 (n, bands); the meter is then spent."""
-        pieces = [self._take(self._resampler.finish())]
+        pieces = [
+            self._take(self._resampler.push(self._mixer.finish())),
+            self._take(self._resampler.finish()),
+        ]
         frames = -(-self._samples // self.profile.hop_samples)
         self._audio = np.pad(self._audio, (0, self.profile.window_samples))
         pieces.append(self._transform(frames - self._frames))
@@ -139,6 +146,44 @@ def band_to_hz(
 
 def _count_channels(samples: FloatArray) -> int:
     return samples.shape[0] if isinstance(samples, np.ndarray) and samples.ndim == 2 else 1
+
+
+class _Mixer:
+    """Averages channels, in stretches of a second whose borders do not depend on what is pushed.
+
+    Two channels of which one was inverted would cancel, and the recording would have no fingerprint: where
+    their difference is much louder than their sum, the difference is taken.
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._channels = channels
+        self._stretch = round(MIXING_S * sample_rate)
+        self._rest: list[FloatArray] = []
+        self._waiting = 0
+
+    def push(self, block: FloatArray) -> FloatArray:
+        if self._channels != 2:
+            return np.asarray(block.mean(axis=0, dtype=np.float32))
+        self._rest.append(block)
+        self._waiting += block.shape[1]
+        if self._waiting < self._stretch:
+            return np.zeros(0, np.float32)
+        joined = np.concatenate(self._rest, axis=1)
+        whole = self._waiting // self._stretch * self._stretch
+        self._rest, self._waiting = [joined[:, whole:]], self._waiting - whole
+        return np.concatenate(
+            [self._mix(joined[:, a : a + self._stretch]) for a in range(0, whole, self._stretch)]
+        )
+
+    def finish(self) -> FloatArray:
+        if not self._waiting:
+            return np.zeros(0, np.float32)
+        return self._mix(np.concatenate(self._rest, axis=1))
+
+    def _mix(self, stretch: FloatArray) -> FloatArray:
+        total, difference = stretch[0] + stretch[1], stretch[0] - stretch[1]
+        inverted = float(difference @ difference) > INVERTED_RATIO * float(total @ total)
+        return np.asarray((difference if inverted else total) / np.float32(2), np.float32)
 
 
 class _Resampler:
