@@ -78,9 +78,15 @@ def explain(path: Path) -> tuple[str, ...]:
         size = min(samples, 2 * rate)
         count = max(1, min(LOOKS, samples // size))
         looks = []
+        at = 0
         for index in range(count):
-            file.seek((samples - size) * index // max(1, count - 1))
+            start = (samples - size) * index // max(1, count - 1)
+            # Read up to there, since libsndfile cannot seek in a tiny FLAC file behind an ID3 block.
+            while at < start:
+                file.read(min(start - at, rate), dtype="float32")
+                at += min(start - at, rate)
             block = file.read(size, dtype="float32", always_2d=True).T
+            at += size
             looks.append(_look(block, rate))
     return tuple(found + _judge(looks)) or ("unexplained",)
 

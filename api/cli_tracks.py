@@ -12,6 +12,7 @@ from rich.table import Table
 
 import generator
 
+from .catalogue import FINGERPRINT_NAME
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .console import errors, output, print_json, show_progress
@@ -312,7 +313,7 @@ def _describe_identity(identity: Any) -> str:
 
 
 def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: int | None = None) -> None:
-    files = sorted(path.name for path in issued.folder.iterdir())
+    files = sorted(path.name for path in issued.folder.iterdir() if path.name != FINGERPRINT_NAME)
     if as_json:
         document = {
             "track_id": issued.track_id,
@@ -351,7 +352,8 @@ def _copy_out(issued: Issued, folder: Path | None) -> Path | None:
     if folder is None:
         return None
     try:
-        shutil.copytree(issued.folder, folder)
+        # The fingerprint stays: who has it knows what a disguise must change.
+        shutil.copytree(issued.folder, folder, ignore=shutil.ignore_patterns(FINGERPRINT_NAME))
     except (OSError, shutil.Error) as error:
         raise WriteError(
             f"track {issued.track_id} is released in {issued.folder}, but cannot be copied: {error}"

@@ -545,9 +545,21 @@ def check_token(token, text, roots):
             key.verify(signature, message)
         when = info[4][1].decode("ascii")
         check_chain(certificate, certificates, roots, when)
-    except (InvalidSignature, ValueError, KeyError, IndexError, StopIteration, TypeError) as error:
+    except MALFORMED as error:
         raise Refused(code, f"the token does not verify: {error or type(error).__name__}") from error
     return when, certificate.subject.rfc4514_string()
+
+
+MALFORMED = (
+    InvalidSignature,
+    ValueError,
+    KeyError,
+    IndexError,
+    StopIteration,
+    TypeError,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+)
 
 
 def check_chain(certificate, others, roots, when):
@@ -570,7 +582,7 @@ def check_chain(certificate, others, roots, when):
                 if issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
                     certificate = issuer
                     break
-            except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+            except MALFORMED:
                 continue
         else:
             break
