@@ -12,9 +12,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "track_credit",
-        sa.Column(
-            "track_id", sa.Text, sa.ForeignKey("track.track_id", ondelete="CASCADE"), primary_key=True
-        ),
+        sa.Column("track_id", sa.Text, sa.ForeignKey("track.track_id", ondelete="CASCADE"), primary_key=True),
         sa.Column("label", sa.Text, primary_key=True),
         sa.Column("value", sa.Text, nullable=False),
         sa.Column("salt", sa.LargeBinary, nullable=False),
