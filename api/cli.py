@@ -14,6 +14,7 @@ import typer
 from typer import rich_utils
 
 from . import (
+    cli_access,
     cli_answer,
     cli_bundle,
     cli_copies,
@@ -48,6 +49,7 @@ cli_screen.add_commands(app)
 cli_report.add_commands(app)
 cli_service.add_commands(app)
 cli_identity.add_commands(app)
+app.add_typer(cli_access.app, name="access")
 app.add_typer(cli_keys.app, name="keys")
 cli_tiles.add_commands(cli_log.log)
 cli_answer.add_commands(cli_log.log)

@@ -14,7 +14,8 @@
     |  |- ManifestError        a manifest is not signed by a trusted key, or its rows are not those signed
     |  |- MissingError         no such track, job, entry or file
     |  |- ConflictError         the job or track is in a state that does not allow it
-    |  `- TokenError     no API token, or a wrong one
+    |  |- TokenError     no API key or token, or one that does not hold
+    |  `- ScopeError     a key that is not for this
     |- OverloadError                no capacity now, later perhaps
     |- GeneratorMissingError    the generator's libraries are not installed
     |- CredentialError      no C2PA credential could be signed into a file
@@ -108,7 +109,11 @@ class ConflictError(RefusedError):
 
 
 class TokenError(RefusedError):
-    """No API token, or a wrong one."""
+    """No API key or token, or one that is wrong, expired or revoked."""
+
+
+class ScopeError(RefusedError):
+    """An API key that holds, but is not for this."""
 
 
 class OverloadError(ApiError):

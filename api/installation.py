@@ -15,6 +15,7 @@ from ledger.guard import FileGuard
 from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
+from .accesskeys import AccessKeys
 from .catalogue import Catalogue
 from .copies import Copies
 from .credentialkeys import make_authority
@@ -52,6 +53,7 @@ class Installation:
     vault: Vault
     copies: Copies
     catalogue: Catalogue
+    access: AccessKeys
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -68,6 +70,7 @@ class Installation:
         self.registry.close()
         self.copies.close()
         self.catalogue.close()
+        self.access.close()
         self.attestations.close()
         self.vault.close()
 
@@ -191,6 +194,7 @@ def open_installation(settings: Settings) -> Installation:
         vault,
         Copies(url),
         Catalogue(settings),
+        AccessKeys(url),
         authorities,
     )
 

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from api.access import SCOPES, Scope
 from api.http import create_app
 from api.outcomes import INTERNAL, OUTCOMES
 from api.settings import Settings
@@ -11,6 +12,7 @@ from api.verdict import GOOD, VERDICTS
 ROOT = Path(__file__).parent.parent
 CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+ACCESS = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 # Problems of HTTP alone, which no error class of ours stands behind.
 HTTP_ONLY = {"malformed": 422, "wrong-method": 405, "interrupted": 503}
@@ -42,6 +44,22 @@ def test_every_route_is_listed(tmp_path: Path) -> None:
     document = create_app(Settings(home=tmp_path, keys=tmp_path)).openapi()
     routes = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     assert set(re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", API, re.M)) == routes
+
+
+def test_every_route_is_listed_with_the_scopes_it_takes(tmp_path: Path) -> None:
+    document = create_app(Settings(home=tmp_path, keys=tmp_path)).openapi()
+    taken = {}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            scopes = {scope for entry in operation["security"] for scope in entry.get("HTTPBearer", [])}
+            taken[f"{method.upper()} {path}"] = scopes - {"operator"}
+    rows = re.findall(r"^\| `([A-Z]+ /[^`]*)` \|([^|]*)\|", API, re.M)
+    written = {route: set(re.findall(r"`([a-z-]+)`", scopes)) - {"operator"} for route, scopes in rows}
+    assert written == taken
+
+
+def test_every_scope_is_explained() -> None:
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", ACCESS, re.M)) == set(SCOPES) == set(Scope)
 
 
 def test_every_file_of_the_shell_is_in_the_architecture_document() -> None:

@@ -4,10 +4,8 @@ import hashlib
 import http.client
 import json
 import shutil
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Stamped, make_music, write_audio
+from http_service import served
 
 import ledger
 from api.errors import LedgerFolderError, PortError
 from api.http import create_app
-from api.http.server import bind, build_server, hold_serving_lock
+from api.http.server import bind, hold_serving_lock
 from api.installation import open_installation
 from api.issuing import make_track_id
 from api.keyring import read_public_keys
@@ -30,28 +29,6 @@ from api.settings import Settings, read_settings
 from ledger.merkle import check_consistency, check_inclusion
 
 PROBLEM = "application/problem+json"
-
-
-@contextmanager
-def served(home: Path, **environment: str) -> Iterator[httpx.Client]:
-    """Serve a ledger folder on a free loopback port and give a client without a token."""
-    settings = read_settings(home, environment)
-    with hold_serving_lock(settings), bind("127.0.0.1", 0) as sock:
-        server = build_server(settings)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-        thread.start()
-        try:
-            deadline = time.monotonic() + 30
-            while not server.started:
-                assert thread.is_alive()
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            address = f"http://127.0.0.1:{sock.getsockname()[1]}"
-            with httpx.Client(base_url=address, timeout=60) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")

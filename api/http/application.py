@@ -18,6 +18,7 @@ from ..publishing import Publisher
 from ..scrubbing import Scrubber
 from ..settings import Settings
 from . import issue_routes, log_routes, tile_routes, track_routes
+from .authorisation import describe_security
 from .context import Context
 from .problems import Problem, add_handlers, answer
 from .uploads import remove_stale_uploads
@@ -26,12 +27,13 @@ JSON_BODY_BYTES = 64 << 10
 UPLOAD_PATHS = ("/v1/identifications", "/v1/stamps", "/v1/verifications")
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
-Verifying and reading are open; issuing, stamping, jobs and audio need the API token that `provenote init`
-shows once. Every error is an RFC 9457 problem. A custody record is evidence of who stamped what and when; it
-never proves authorship or infringement."""
+Verifying and reading are open; the other routes need an API key, and say with which scope: `provenote access
+create` makes keys, and the token that `provenote init` shows once may do everything. Every error is an RFC
+9457 problem. A custody record is evidence of who stamped what and when; it never proves authorship or
+infringement."""
 TAGS = [
     {"name": "verify", "description": "What is known about a file."},
-    {"name": "issue", "description": "New tracks, as jobs. Needs the token."},
+    {"name": "issue", "description": "New tracks, as jobs. For issuers."},
     {"name": "tracks", "description": "Registered tracks and their history."},
     {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
     {"name": "service", "description": "The service itself."},
@@ -93,6 +95,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=app.openapi_tags,
         )
+        describe_security(document)
         schema = Problem.model_json_schema()
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = schema
         app.openapi_schema = document

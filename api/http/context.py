@@ -1,25 +1,21 @@
 """What the routes work with: the opened installation, the jobs, the token, the places for verifications."""
 
 import contextlib
-import hmac
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ..engines import EngineSlot
-from ..errors import OverloadError, TokenError
+from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
-from ..keyring import hash_token
 from ..publishing import Publisher
 
 VERIFICATION_WAIT_S = 30.0
 """How long a verification waits for a place before it is told to come back."""
-bearer = HTTPBearer(auto_error=False, description="The API token that `provenote init` shows once.")
 
 
 @dataclass(frozen=True)
@@ -52,20 +48,3 @@ def get_context(request: Request) -> Context:
 
 
 UsedContext = Annotated[Context, Depends(get_context)]
-
-
-def require_token(
-    context: UsedContext, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-) -> None:
-    """Refuse a request without the API token; compared in constant time."""
-    if not has_token(context, credentials):
-        raise TokenError("expected `Authorization: Bearer TOKEN` with this service's API token")
-
-
-def has_token(context: Context, credentials: HTTPAuthorizationCredentials | None) -> bool:
-    """Say whether the request carries the API token."""
-    given = credentials.credentials if credentials is not None else ""
-    return hmac.compare_digest(hash_token(given), context.token_hash)
-
-
-GivenCredentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]

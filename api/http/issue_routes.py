@@ -1,14 +1,15 @@
-"""Issuing and stamping: both are jobs, both need the API token."""
+"""Issuing and stamping: both are jobs, both for issuers alone."""
 
 import json
 import secrets
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 import generator
 import ledger
 
+from ..access import Scope
 from ..declaration import parse_declaration
 from ..installation import Installation
 from ..issuing import Issued, issue, stamp
@@ -18,12 +19,13 @@ from ..registry import DONE
 from ..release import name_asset
 from ..resemblance import ResemblancePolicy
 from ..source import Encoding
-from .context import UsedContext, require_token
+from .authorisation import require_scope
+from .context import UsedContext
 from .problems import declare_problems
 from .schemas import IF_KNOWN, MARGIN_POLICY, STRENGTH, IssueRequest, Job, JobId
 from .uploads import UPLOAD_BODY, receive_upload
 
-router = APIRouter(dependencies=[Depends(require_token)])
+router = APIRouter(dependencies=[require_scope(Scope.ISSUER)])
 
 
 @router.post(
@@ -31,7 +33,7 @@ router = APIRouter(dependencies=[Depends(require_token)])
     status_code=202,
     tags=["issue"],
     summary="Issue a track from a prompt",
-    responses=declare_problems(401, 413, 503, 507),
+    responses=declare_problems(413, 503, 507),
 )
 def issue_track(body: IssueRequest, response: Response, context: UsedContext) -> Job:
     """Queue a job that generates a track, marks, signs and logs it; `Location` is the job's address."""
@@ -67,7 +69,7 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
     status_code=202,
     tags=["issue"],
     summary="Stamp a recording",
-    responses=declare_problems(400, 401, 413, 415, 503, 507),
+    responses=declare_problems(400, 413, 415, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )
 async def stamp_recording(
@@ -126,7 +128,7 @@ async def stamp_recording(
 
 
 @router.get(
-    "/v1/jobs/{job_id}", tags=["issue"], summary="State of a job", responses=declare_problems(401, 404, 503)
+    "/v1/jobs/{job_id}", tags=["issue"], summary="State of a job", responses=declare_problems(404, 503)
 )
 def get_job(job_id: JobId, context: UsedContext) -> Job:
     """Return how far a job got, and why it failed if it did."""
@@ -149,7 +151,7 @@ def _read_margin(installation: Installation, track_id: str) -> Margin | None:
     status_code=202,
     tags=["issue"],
     summary="Cancel a job",
-    responses=declare_problems(401, 404, 409, 503),
+    responses=declare_problems(404, 409, 503),
 )
 def cancel_job(job_id: JobId, context: UsedContext) -> Job:
     """Ask a job to stop; it ends as `cancelled`, or as `done` if its track was logged before."""

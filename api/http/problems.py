@@ -24,7 +24,8 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
 TITLES = {
     400: "The request cannot be read",
-    401: "An API token is needed",
+    401: "An API key is needed",
+    403: "This key is not for that",
     404: "There is no such thing here",
     405: "This method is not for this address",
     409: "Not possible in this state",

@@ -13,10 +13,11 @@ from ledger.tiles import ENTRIES, parse_path, read_tile
 
 from ..errors import MissingError
 from ..publishing import find_published_note
+from .authorisation import open_to_all
 from .context import UsedContext
 from .problems import declare_problems
 
-router = APIRouter()
+router = APIRouter(dependencies=[open_to_all()])
 IMMUTABLE = "public, max-age=31536000, immutable"
 MUTABLE = "no-cache"
 BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}

@@ -1,15 +1,16 @@
-"""Verifying files, and everything public about a track; its audio and its opened bundle need the token."""
+"""Verifying files, and everything public about a track; its audio and its opened bundle need a key."""
 
 import json
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 import ledger
 from ledger import make_bundle
 
+from ..access import Caller, Scope
 from ..collecting import collect_evidence
 from ..custody import check_custody
 from ..errors import MissingError
@@ -20,7 +21,8 @@ from ..recipients import open_personal
 from ..release import name_asset
 from ..report import format_likeness
 from ..verification import verify
-from .context import Context, GivenCredentials, UsedContext, has_token, require_token
+from .authorisation import open_to_all, require_scope
+from .context import Context, UsedContext
 from .problems import declare_problems
 from .schemas import (
     Custody,
@@ -36,7 +38,8 @@ from .schemas import (
 )
 from .uploads import UPLOAD_BODY, receive_upload
 
-router = APIRouter()
+router = APIRouter(dependencies=[open_to_all()])
+AnyCaller = Annotated[Caller, open_to_all()]
 MEDIA_TYPES = {"flac": "audio/flac", "wav": "audio/wav"}
 SCORES = {"abc": ("score.abc", "text/vnd.abc"), "midi": ("score.mid", "audio/midi")}
 
@@ -174,12 +177,13 @@ def get_custody(track_id: TrackId, context: UsedContext) -> Custody:
         },
     },
 )
-def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCredentials) -> Response:
-    """Return what checks the track offline. With the token it also opens the commitments (mark, prompt)."""
+def get_bundle(track_id: TrackId, context: UsedContext, caller: AnyCaller) -> Response:
+    """Return what checks the track offline. For issuers and auditors it also opens the commitments."""
     installation = context.installation
     track = installation.registry.get_released(track_id)
     openings: tuple[ledger.Opening, ...] = ()
-    if has_token(context, credentials) and (mark := installation.registry.get_mark_of(track_id)) is not None:
+    mark = installation.registry.get_mark_of(track_id) if caller.may(Scope.ISSUER, Scope.AUDITOR) else None
+    if mark is not None:
         credits = installation.registry.list_credits(track_id)
         openings = (
             *list_openings(track, mark, credits),
@@ -196,8 +200,8 @@ def get_bundle(track_id: TrackId, context: UsedContext, credentials: GivenCreden
     tags=["tracks"],
     summary="The audio of a track",
     response_class=FileResponse,
-    dependencies=[Depends(require_token)],
-    responses={**declare_problems(401, 404, 503), **_binary("audio/flac", "audio/wav")},
+    dependencies=[require_scope(Scope.ISSUER, Scope.AUDITOR, Scope.CASE_WORKER)],
+    responses={**declare_problems(404, 503), **_binary("audio/flac", "audio/wav")},
 )
 def get_audio(track_id: TrackId, context: UsedContext) -> FileResponse:
     """Return the released file, byte for byte."""
@@ -210,8 +214,8 @@ def get_audio(track_id: TrackId, context: UsedContext) -> FileResponse:
     tags=["tracks"],
     summary="The score of a generated track",
     response_class=FileResponse,
-    dependencies=[Depends(require_token)],
-    responses={**declare_problems(401, 404, 503), **_binary("text/vnd.abc", "audio/midi")},
+    dependencies=[require_scope(Scope.ISSUER, Scope.AUDITOR, Scope.CASE_WORKER)],
+    responses={**declare_problems(404, 503), **_binary("text/vnd.abc", "audio/midi")},
 )
 def get_score(track_id: TrackId, notation: Literal["abc", "midi"], context: UsedContext) -> FileResponse:
     """Return the score, as ABC notation or as a Standard MIDI File."""
