@@ -15,7 +15,9 @@
     |  |- MissingError         no such track, job, entry or file
     |  |- ConflictError         the job or track is in a state that does not allow it
     |  |- TokenError     no API key or token, or one that does not hold
-    |  `- ScopeError     a key that is not for this
+    |  |- ScopeError     a key that is not for this
+    |  |- SlowBodyError     a request's body came too slowly
+    |  `- QuotaError     asked too often: `retry_after_s` says when to come back
     |- OverloadError                no capacity now, later perhaps
     |- GeneratorMissingError    the generator's libraries are not installed
     |- CredentialError      no C2PA credential could be signed into a file
@@ -114,6 +116,18 @@ class TokenError(RefusedError):
 
 class ScopeError(RefusedError):
     """An API key that holds, but is not for this."""
+
+
+class SlowBodyError(RefusedError):
+    """A request's body stopped coming, or came too slowly."""
+
+
+class QuotaError(RefusedError):
+    """Asked too often; in `retry_after_s` seconds the next question is taken."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(f"{message}; the next is taken in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
 
 
 class OverloadError(ApiError):

@@ -9,6 +9,7 @@
     |- persons/            a key for each person whose data is sealed (`ledger.vault`)
     |- watermark-0001.key   32 or 64 secret bytes for each epoch: one embeds, all detect (`api.epochs`)
     |- watermark-epochs.json   when each epoch was made, and which ones only detect
+    |- clients.key          names under which addresses are counted (`api.quotas`)
     `- api-token.sha256     digest of the service's API token (the token itself is shown once, by `init`)
 
 What others may know is in `public-keys.json`: the log's verifier key, the issuers' and the report key's

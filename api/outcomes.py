@@ -39,10 +39,12 @@ from .errors import (
     OriginalError,
     OverloadError,
     PortError,
+    QuotaError,
     RefusedError,
     RegisteredError,
     ScopeError,
     SettingsError,
+    SlowBodyError,
     SourceError,
     StoppedError,
     TokenError,
@@ -81,6 +83,8 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (ConflictError, Outcome("conflict", "Not possible in this state", 409, USAGE)),
     (TokenError, Outcome("unauthorised", "An API key is needed", 401, USAGE)),
     (ScopeError, Outcome("forbidden", "This key is not for that", 403, USAGE)),
+    (SlowBodyError, Outcome("too-slow", "The request came too slowly", 408, USAGE)),
+    (QuotaError, Outcome("quota-reached", "Asked too often", 429, USAGE)),
     (RefusedError, Outcome("request-refused", "The request cannot be carried out", 422, USAGE)),
     (SettingsError, Outcome("settings", "A setting is wrong", 500, USAGE)),
     (StoppedError, Outcome("cancelled", "The work was cancelled", 409, CANCELLED)),
@@ -145,6 +149,8 @@ def list_facts(error: BaseException) -> dict[str, Any]:
         return {"asset": error.asset, "head": head}
     if isinstance(error, CustodyError):
         return {"code": error.code}
-    names = ("code", "track_id", "mark_id", "reasons") if isinstance(error, RefusedError) else ()
+    names = (
+        ("code", "track_id", "mark_id", "reasons", "retry_after_s") if isinstance(error, RefusedError) else ()
+    )
     facts = {name: getattr(error, name, None) for name in names}
     return {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items() if fact}

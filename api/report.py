@@ -2,7 +2,8 @@
 
     {"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": "file", ...}, {"name": "pcm", ...}],
      "predicateType": "https://provenote.example/verification-report/v1",
-     "predicate": {"verdict": "excerpt", "good": true, "text": "...", "reasons": [{"code": ..., "text": ...}],
+     "predicate": {"detail": "full", "verdict": "excerpt", "good": true, "text": "...",
+                   "reasons": [{"code": ..., "text": ...}],
                    "content": {...}, "identity": {...}, "watermark": {...}, "copies": {...},
                    "ledger": {...},
                    "signer": {...}, "time": {...}, "track": {...}, "limits": [...],
@@ -10,7 +11,8 @@
 
 No floats: durations are whole milliseconds, speed is in millionths, pitch in cents. The false-alarm
 probability is rounded up to a power of ten and no statistic is shown, so that a report helps little to tune
-an attack. The submitted audio is not in it and is not kept.
+an attack; one for the public (`"detail": "coarse"`) has less still (`api.coarse`). The submitted audio is not
+in it and is not kept.
 """
 
 import importlib.metadata
@@ -24,6 +26,7 @@ import ledger
 import watermark
 from ledger.predicate import PREDICATE_BASE
 
+from .coarse import coarsen
 from .errors import RefusedError
 from .evidence import (
     ContentComparison,
@@ -62,9 +65,18 @@ class Report:
         return {**self.predicate, "envelope": json.loads(self.envelope)}
 
 
-def sign_report(evidence: Evidence, verdict: Verdict, *, time: str, signing_key: ledger.SigningKey) -> Report:
-    """Put evidence and verdict into a signed statement; `time` is RFC 3339 UTC."""
+def sign_report(
+    evidence: Evidence,
+    verdict: Verdict,
+    *,
+    time: str,
+    signing_key: ledger.SigningKey,
+    coarse: bool = False,
+) -> Report:
+    """Put evidence and verdict into a signed statement; `time` is RFC 3339 UTC, `coarse` for the public."""
     predicate = build_predicate(evidence, verdict, time=time)
+    if coarse:
+        predicate = coarsen(predicate)
     subjects = (
         ledger.Subject("file", bytes.fromhex(evidence.content.file_sha256)),
         ledger.Subject("pcm", bytes.fromhex(evidence.content.pcm_sha256)),
@@ -93,6 +105,7 @@ def build_predicate(evidence: Evidence, verdict: Verdict, *, time: str) -> dict[
     """Return the report's predicate: JSON without floats."""
     track = evidence.track
     return {
+        "detail": "full",
         "verdict": verdict.code,
         "good": verdict.good,
         "text": verdict.text,

@@ -18,6 +18,8 @@
 | PROVENOTE_CREDENTIALS | `no`: put no C2PA credential into released files | yes |
 | PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
+Those of how strangers and browsers are met are in `api.accesssettings`.
+
 The folder:
 
     provenote-ledger/
@@ -42,6 +44,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .accesssettings import DEFAULT_ACCESS, AccessSettings, read_access_settings
 from .decoding import DEFAULT_LIMITS, Limits
 from .errors import SettingsError
 
@@ -69,6 +72,7 @@ class Settings:
     public_url: str | None = None
     training_use: str = "notAllowed"
     credentials: bool = True
+    access: AccessSettings = DEFAULT_ACCESS
     api_token: str | None = field(default=None, repr=False)
 
     @property
@@ -172,6 +176,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         public_url=_read_address(environment),
         training_use=_read_training(environment),
         credentials=_read_choice(environment, "PROVENOTE_CREDENTIALS", default=True),
+        access=read_access_settings(environment),
         api_token=token,
     )
 

@@ -12,7 +12,7 @@ mark shows where one that must be decoded does not.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,23 @@ REGISTERING = frozenset({GENERATED, STAMPED, DELIVERED})
 """Events whose digests are the track's own; a notice, say, may name a file that somebody else holds."""
 
 
+def admit_all(_evidence: Evidence) -> None:
+    """Refuse nothing."""
+
+
 def verify(
     installation: Installation,
     path: Path,
     *,
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
+    coarse: bool = False,
+    admit: Callable[[Evidence], None] = admit_all,
 ) -> Report:
     """Say what is known about a file, in a signed report.
+
+    `coarse` leaves out what would help to remove a mark (`api.coarse`). `admit` sees the evidence before
+    anything is said, and may refuse by an error of its own.
 
     Raises
     ------
@@ -70,8 +79,13 @@ def verify(
         The file or the database cannot be read.
     """
     _, evidence = collect(installation, path, progress=progress, cancelled=cancelled)
+    admit(evidence)
     return sign_report(
-        evidence, judge(evidence), time=now(), signing_key=installation.keyring.report_signing_key
+        evidence,
+        judge(evidence),
+        time=now(),
+        signing_key=installation.keyring.report_signing_key,
+        coarse=coarse,
     )
 
 

@@ -11,11 +11,14 @@ import httpx
 from api.http.server import bind, build_server, hold_serving_lock
 from api.settings import read_settings
 
+UNLIMITED = {"PROVENOTE_PUBLIC_DAILY": "9999", "PROVENOTE_PUBLIC_MINUTE": "9999"}
+"""All tests come from one address."""
+
 
 @contextmanager
 def served(home: Path, **environment: str) -> Iterator[httpx.Client]:
     """Serve a ledger folder on a free loopback port and give a client without a token."""
-    settings = read_settings(home, environment)
+    settings = read_settings(home, UNLIMITED | environment)
     with hold_serving_lock(settings), bind("127.0.0.1", 0) as sock:
         server = build_server(settings)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})

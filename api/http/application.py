@@ -10,17 +10,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import TooLargeError
+from ..errors import SlowBodyError, TooLargeError
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
 from ..publishing import Publisher
+from ..quotas import open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
 from . import issue_routes, log_routes, tile_routes, track_routes
 from .authorisation import describe_security
 from .context import Context
 from .problems import Problem, add_handlers, answer
+from .protection import add_protection
 from .uploads import remove_stale_uploads
 
 JSON_BODY_BYTES = 64 << 10
@@ -47,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def run(app: FastAPI) -> AsyncIterator[None]:
         with open_installation(settings) as installation:
             remove_stale_uploads(settings)
+            quotas = open_quotas(settings)
             jobs = Jobs(installation)
             jobs.start()
             publisher = Publisher(installation)
@@ -59,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
                 token_hash=load_token_hash(settings),
                 places=threading.BoundedSemaphore(settings.verifications),
                 publisher=publisher,
+                quotas=quotas,
             )
             try:
                 yield
@@ -66,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
                 scrubber.close()
                 publisher.close()
                 jobs.close()
+                quotas.close()
 
     app = FastAPI(
         title="Provenote",
@@ -81,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)
+    add_protection(app, settings.access)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app
 
@@ -115,7 +121,11 @@ class JsonBodyLimit:
         received = bytearray()
         more = True
         while more:
-            message = await receive()
+            try:
+                message = await receive()
+            except SlowBodyError as late:
+                await answer(format_problem(late))(scope, receive, send)
+                return
             if message["type"] == "http.disconnect":
                 return
             received += message.get("body", b"")

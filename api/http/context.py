@@ -13,6 +13,7 @@ from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
 from ..publishing import Publisher
+from ..quotas import Quotas
 
 VERIFICATION_WAIT_S = 30.0
 """How long a verification waits for a place before it is told to come back."""
@@ -27,6 +28,7 @@ class Context:
     token_hash: bytes = field(repr=False)
     places: threading.BoundedSemaphore
     publisher: Publisher
+    quotas: Quotas
     engine: EngineSlot = field(default_factory=EngineSlot)
 
     @contextlib.contextmanager

@@ -17,8 +17,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from ..errors import QuotaError
 from ..jobs import format_problem
 from ..outcomes import EXPECTED, PROBLEM_BASE, classify
+from .protection import HEADERS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
@@ -28,10 +30,12 @@ TITLES = {
     403: "This key is not for that",
     404: "There is no such thing here",
     405: "This method is not for this address",
+    408: "The request came too slowly",
     409: "Not possible in this state",
     413: "More bytes than are taken",
     415: "This kind of body is not taken",
     422: "The request cannot be carried out",
+    429: "Asked too often",
     500: "A fault in the program",
     503: "Not possible now",
     507: "A file cannot be written",
@@ -91,6 +95,8 @@ def _answer_expected(request: Request, error: Exception) -> JSONResponse:
     if classify(error).status >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, problem["detail"])
     headers = {"retry-after": RETRY_AFTER_S} if problem["status"] == 503 else {}
+    if isinstance(error, QuotaError):
+        headers["retry-after"] = str(error.retry_after_s)
     if problem["status"] == 401:
         headers["www-authenticate"] = "Bearer"
     return answer(problem, headers)
@@ -126,4 +132,4 @@ def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         "status": 500,
         "detail": "a fault in the program; its log has the details",
     }
-    return answer(problem)
+    return answer(problem, HEADERS)  # this handler stands outside the layer that adds them

@@ -64,7 +64,9 @@ class Match(Wire):
     recording: Annotated[Stretch, Field(description="In the recording.")]
     speed_ppm: Annotated[int, Field(description="1050000: 5 % faster.", examples=[1_000_000])]
     pitch_cents: Annotated[int, Field(examples=[0])]
-    false_alarm_at_most: Annotated[str, Field(examples=["1e-30"])]
+    false_alarm_at_most: Annotated[
+        str | None, Field(description="null without a key.", examples=["1e-30"])
+    ] = None
 
 
 class Recognition(Wire):
@@ -287,6 +289,9 @@ class ReasonItem(Wire):
 class VerificationReport(Wire):
     """The report: verdict, reasons, evidence by axis, and the same as a signed DSSE envelope."""
 
+    detail: Annotated[
+        Literal["full", "coarse"], Field(description="coarse, without a key: less of the mark is told.")
+    ]
     verdict: Annotated[str, Field(json_schema_extra={"enum": list(VERDICTS)}, examples=["excerpt"])]
     good: bool
     text: str

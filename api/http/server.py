@@ -65,6 +65,7 @@ def build_server(settings: Settings) -> uvicorn.Server:
         log_level="warning",
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
+        proxy_headers=False,  # `protection` believes the proxies that are set, and no others
         lifespan="on",
     )
     return uvicorn.Server(config)

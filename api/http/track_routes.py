@@ -11,6 +11,7 @@ import ledger
 from ledger import make_bundle
 
 from ..access import Caller, Scope
+from ..coarse import coarsen_axis
 from ..collecting import collect_evidence
 from ..custody import check_custody
 from ..errors import MissingError
@@ -21,6 +22,7 @@ from ..recipients import open_personal
 from ..release import name_asset
 from ..report import format_likeness
 from ..verification import verify
+from .admission import ask_detector, limit_versions
 from .authorisation import open_to_all, require_scope
 from .context import Context, UsedContext
 from .problems import declare_problems
@@ -53,16 +55,24 @@ def _binary(*media: str) -> dict[int | str, dict[str, object]]:
     "/v1/verifications",
     tags=["verify"],
     summary="Verify a recording",
-    responses=declare_problems(400, 413, 415, 503, 507),
+    responses=declare_problems(400, 413, 415, 429, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )
-async def verify_recording(request: Request, context: UsedContext) -> VerificationReport:
-    """Say what is known about the uploaded file, in a signed report. The file is not kept."""
+async def verify_recording(
+    request: Request, context: UsedContext, caller: Annotated[Caller, ask_detector()]
+) -> VerificationReport:
+    """Say what is known about the uploaded file, in a signed report. The file is not kept.
+
+    Without a key the report is coarse, and files are counted: for each address, and for each track.
+    """
     path = await receive_upload(request, context.installation.settings)
 
     def work() -> VerificationReport:
         with context.take_place():
-            return VerificationReport.model_validate(verify(context.installation, path).document())
+            report = verify(
+                context.installation, path, coarse=not caller.known, admit=limit_versions(context, caller)
+            )
+            return VerificationReport.model_validate(report.document())
 
     try:
         return await run_in_threadpool(work)
@@ -74,18 +84,26 @@ async def verify_recording(request: Request, context: UsedContext) -> Verificati
     "/v1/identifications",
     tags=["verify"],
     summary="Identify a recording",
-    responses=declare_problems(400, 413, 415, 503, 507),
+    responses=declare_problems(400, 413, 415, 429, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )
-async def identify_recording(request: Request, context: UsedContext) -> Recognition:
-    """Say which recordings of the catalogue the uploaded clip is, by its sound alone. It is not kept."""
+async def identify_recording(
+    request: Request, context: UsedContext, caller: Annotated[Caller, ask_detector()]
+) -> Recognition:
+    """Say which recordings of the catalogue the uploaded clip is, by its sound alone. It is not kept.
+
+    Without a key the figures are coarse, and files are counted for each address.
+    """
     path = await receive_upload(request, context.installation.settings)
 
     def work() -> Recognition:
         with context.take_place():
             heard = listen(path, limits=context.installation.settings.limits)
             found = identify_sound(context.installation, heard.query)
-        matches = [Match.model_validate(format_likeness(item)) for item in found.matches]
+        told = [format_likeness(item) for item in found.matches]
+        if not caller.known:
+            told = coarsen_axis(told)
+        matches = [Match.model_validate(item) for item in told]
         return Recognition(known=bool(matches), seconds=heard.seconds, matches=matches)
 
     try:

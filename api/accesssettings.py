@@ -1,0 +1,87 @@
+"""How the service meets strangers and browsers: read from the environment, once.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| PROVENOTE_PUBLIC_DAILY | files that a stranger may have verified or identified in a day (UTC) | 60 |
+| PROVENOTE_PUBLIC_MINUTE | the same in a minute | 20 |
+| PROVENOTE_PUBLIC_VARIANTS | versions of one track that all strangers may ask about in a day | 200 |
+| PROVENOTE_TRUSTED_PROXIES | addresses or networks whose X-Forwarded-For is believed, commas between | none |
+| PROVENOTE_CORS_ORIGINS | origins whose pages may read answers, commas between; `*` for all | none |
+| PROVENOTE_TLS | `yes`: browsers are told to come back by HTTPS alone (a proxy ends TLS) | no |
+| PROVENOTE_BODY_TIMEOUT_S | seconds without a byte after which a request's body is given up | 60 |
+"""
+
+import ipaddress
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import SettingsError
+
+MAX_NUMBER = 1_000_000
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """What `provenote serve` grants to strangers, and what it tells browsers."""
+
+    public_daily: int = 60
+    public_minute: int = 20
+    public_variants: int = 200
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    tls: bool = False
+    body_timeout_s: int = 60
+
+
+DEFAULT_ACCESS = AccessSettings()
+
+
+def read_access_settings(environment: Mapping[str, str]) -> AccessSettings:
+    """Put the settings together; SettingsError for a variable that is not what the table above says."""
+    default = DEFAULT_ACCESS
+    tls = environment.get("PROVENOTE_TLS") or "no"
+    if tls not in ("yes", "no"):
+        raise SettingsError(f"PROVENOTE_TLS: expected yes or no, got {tls!r:.80}")
+    return AccessSettings(
+        public_daily=_read_count(environment, "PROVENOTE_PUBLIC_DAILY", default.public_daily),
+        public_minute=_read_count(environment, "PROVENOTE_PUBLIC_MINUTE", default.public_minute),
+        public_variants=_read_count(environment, "PROVENOTE_PUBLIC_VARIANTS", default.public_variants),
+        trusted_proxies=tuple(
+            _check_network(item) for item in _split(environment, "PROVENOTE_TRUSTED_PROXIES")
+        ),
+        cors_origins=tuple(_check_origin(item) for item in _split(environment, "PROVENOTE_CORS_ORIGINS")),
+        tls=tls == "yes",
+        body_timeout_s=_read_count(environment, "PROVENOTE_BODY_TIMEOUT_S", default.body_timeout_s),
+    )
+
+
+def _split(environment: Mapping[str, str], name: str) -> list[str]:
+    return [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
+
+
+def _check_network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise SettingsError(f"PROVENOTE_TRUSTED_PROXIES: expected an address or network: {error}") from error
+    return text
+
+
+def _check_origin(text: str) -> str:
+    parts = urllib.parse.urlsplit(text)
+    whole = parts.scheme in ("http", "https") and parts.netloc and text == f"{parts.scheme}://{parts.netloc}"
+    if text != "*" and not whole:
+        raise SettingsError(
+            f"PROVENOTE_CORS_ORIGINS: expected an origin such as https://example.org, got {text!r:.80}"
+        )
+    return text
+
+
+def _read_count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:8]) <= MAX_NUMBER:
+        raise SettingsError(f"{name}: expected a whole number from 1 to {MAX_NUMBER}, got {text!r:.80}")
+    return int(text)

@@ -1,0 +1,69 @@
+"""How often callers may ask the detector: strangers by address and by track, keys by their own bound.
+
+    async def verify_recording(caller: Annotated[Caller, ask_detector()], ...)   before the body is read
+    verify(..., admit=limit_versions(context, caller))                           by what it is about
+
+A version of a track (other samples) counts once, for all strangers together: an attack on the detector needs
+hundreds of versions of one clip, a recording that is passed on is one. Registered samples do not count.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Security
+
+from ..access import Caller
+from ..evidence import Evidence
+from ..quotas import DAY_S, MINUTE_S, Bound, name_client
+from .authorisation import Requirement, get_caller
+from .context import Context, UsedContext
+
+
+def count_question(
+    request: Request, context: UsedContext, caller: Annotated[Caller, Depends(get_caller)]
+) -> Caller:
+    """Count a question to the detector and return the caller; QuotaError when a bound is reached."""
+    if caller.known:
+        if caller.daily is not None:
+            bound = Bound(caller.daily, DAY_S, f"this key has {caller.daily} questions a day")
+            context.quotas.take(f"caller/{caller.actor}", [bound])
+        return caller
+    access = context.installation.settings.access
+    bounds = [
+        Bound(access.public_minute, MINUTE_S, f"without a key {access.public_minute} questions a minute"),
+        Bound(access.public_daily, DAY_S, f"without a key {access.public_daily} questions a day"),
+    ]
+    context.quotas.take(name_client(request.client.host if request.client else None), bounds)
+    return caller
+
+
+class Question(Requirement):
+    """A dependency that lets everybody pass who has not asked too often."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def __call__(self, caller: Annotated[Caller, Depends(count_question)]) -> Caller:
+        """Return the caller."""
+        return caller
+
+
+def ask_detector() -> Any:
+    """Return the dependency of a route that examines what strangers send."""
+    return Security(Question())
+
+
+def limit_versions(context: Context, caller: Caller) -> Callable[[Evidence], None]:
+    """Return what `verify` calls before it says anything: a stranger's question counts for its track."""
+    most = context.installation.settings.access.public_variants
+    bound = Bound(most, DAY_S, f"without a key {most} versions of a track a day")
+
+    def admit(evidence: Evidence) -> None:
+        if caller.known or evidence.content.matched is not None:
+            return
+        mark, sound = evidence.watermark, evidence.identity.track_id
+        about = {mark.track_id or "unknown-mark"} if mark.found else set()
+        for track_id in sorted(about | ({sound} if sound is not None else set())):
+            context.quotas.take_version(f"track/{track_id}", evidence.content.pcm_sha256, bound)
+
+    return admit
