@@ -17,6 +17,8 @@ from . import (
     cli_access,
     cli_answer,
     cli_bundle,
+    cli_case,
+    cli_case_steps,
     cli_copies,
     cli_credential,
     cli_custody,
@@ -57,6 +59,8 @@ cli_upkeep.add_commands(cli_log.log)
 app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")
+cli_case_steps.add_commands(cli_case.app)
+app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_credential.app, name="credential")
 app.add_typer(cli_mark.app, name="mark")
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
 from .accesskeys import AccessKeys
+from .cases import Cases
 from .catalogue import Catalogue
 from .copies import Copies
 from .credentialkeys import make_authority
@@ -54,6 +55,7 @@ class Installation:
     copies: Copies
     catalogue: Catalogue
     access: AccessKeys
+    cases: Cases
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -71,6 +73,7 @@ class Installation:
         self.copies.close()
         self.catalogue.close()
         self.access.close()
+        self.cases.close()
         self.attestations.close()
         self.vault.close()
 
@@ -195,6 +198,7 @@ def open_installation(settings: Settings) -> Installation:
         Copies(url),
         Catalogue(settings),
         AccessKeys(url),
+        Cases(url),
         authorities,
     )
 

@@ -16,6 +16,7 @@
 | PROVENOTE_PUBLIC_URL | where tracks are shown: a link to each is put into its tags and credential | |
 | PROVENOTE_TRAINING | may models be trained on the tracks: allowed, notAllowed or constrained | notAllowed |
 | PROVENOTE_CREDENTIALS | `no`: put no C2PA credential into released files | yes |
+| PROVENOTE_INTAKE_PER_HOUR | cases that strangers may open in an hour | 60 |
 | PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
 Those of how strangers and browsers are met are in `api.accesssettings`.
@@ -34,6 +35,7 @@ The folder:
     |- catalogue/          index of the fingerprints, and recordings that are only compared with
     |- copies/<copy id>/   audio of each delivered copy
     |- originals/          recordings before their marks, sealed (`api.originals`)
+    |- cases.lock          held while a step of a case is written
     |- scrub.json          where scrubbing stands, and what it found
     `- incoming/           work in progress; emptied by the next start
 """
@@ -67,6 +69,7 @@ class Settings:
     scrub_interval_s: int = 60
     lock_store: Path | None = None
     queued_jobs: int = 100
+    intake_per_hour: int = 60
     keep_originals: bool = True
     provider: str | None = None
     public_url: str | None = None
@@ -171,6 +174,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
         scrub_interval_s=_read_number(environment, "PROVENOTE_SCRUB_S", 60),
         lock_store=Path(lock_store).expanduser().absolute() if lock_store else None,
+        intake_per_hour=_read_number(environment, "PROVENOTE_INTAKE_PER_HOUR", 60),
         keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
         provider=_read_provider(environment),
         public_url=_read_address(environment),

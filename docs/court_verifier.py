@@ -400,9 +400,15 @@ class Log:
             outcome = predicate.get("outcome", "countered")
             before = self.notices.get(predicate["notice"])
             demand(before is not None, "notice-unknown", "about a notice that is none", index)
-            needed = {"countered": {"open"}, "restored": {"upheld"}}.get(outcome, {"open", "countered"})
-            demand(before in needed, "notice-closed", f"a notice that is {before} becomes {outcome}", index)
-            self.notices[predicate["notice"]] = outcome
+            needed = {"countered": {"open", "upheld"}, "restored": {"upheld"}}
+            demand(
+                before in needed.get(outcome, {"open", "countered"}),
+                "notice-closed",
+                f"a notice that is {before} becomes {outcome}",
+                index,
+            )
+            if (before, outcome) != ("upheld", "countered"):  # which alone does not put it back
+                self.notices[predicate["notice"]] = outcome
         elif kind == "revoked":
             self.revoked = True
         elif kind == "erased":

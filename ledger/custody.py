@@ -12,14 +12,14 @@ A recording's history as a state machine; `party` is the owner's, changed by a t
 | licensed | begun, not revoked, not taken down | owner own |
 | transferred | begun, not revoked, no notice open | owner own, and owner of the new party |
 | notice | begun | platform, court |
-| counter-notice | begun, its notice is open | owner own |
+| counter-notice | begun, its notice is open or upheld | owner own |
 | decision upheld, denied | begun, its notice is open or countered | platform, court |
 | decision restored | begun, its notice was upheld | platform, court |
 | revoked | begun, not revoked | issuer own, owner own, court |
 | erased | begun, its commitments are there and not erased | operator |
 
 The first event is `generated` or `stamped`; its signer's party owns the recording. A recording is taken down
-while a notice is upheld and not restored. Key events live under the asset `keys` (`register`), `anchored`
+while a notice is upheld and not restored; a counter-notice against an upheld one does not change that. Key events live under the asset `keys` (`register`), `anchored`
 under the asset `log`, signed by an operator.
 
     code                meaning of a CustodyError
@@ -229,6 +229,8 @@ def _apply(state: AssetState, event: Event, signers: list[KeyRecord]) -> AssetSt
     if kind == NOTICE:
         return replace(after, notices=(*state.notices, (n, OPEN)))
     if kind == COUNTER_NOTICE:
+        if (predicate["notice"], UPHELD) in state.notices:
+            return after  # it stays taken down until a decision restores it
         return _set_notice(after, predicate["notice"], COUNTERED, allowed=frozenset({OPEN}))
     if kind == DECISION:
         outcome = predicate["outcome"]

@@ -181,7 +181,6 @@ STATES: dict[str, tuple[list[tuple[str, dict[str, object]]], dict[str, str]]] = 
         [(NOTICE, {}), (DECISION, {})],
         {
             GENERATED: "already-begun",
-            COUNTER_NOTICE: "notice-closed",
             DECISION: "notice-closed",
             DELIVERED: "taken-down",
             PUBLISHED: "taken-down",
@@ -243,6 +242,14 @@ def test_restoring_needs_an_upheld_notice_and_its_own_number(log: Log) -> None:
     log.refuses("notice-unknown", DECISION, notice=0)
     log.refuses("notice-unknown", DECISION, notice=3)
     log.refuses("notice-unknown", DECISION, notice=99)
+
+
+def test_a_counter_notice_against_an_upheld_notice_leaves_it_taken_down(log: Log) -> None:
+    log.add(NOTICE).add(DECISION).add(COUNTER_NOTICE)
+    assert log.state.asset.status == "taken-down"
+    log.add(DECISION, outcome="restored")
+    assert log.state.asset.status == "valid"
+    log.refuses("notice-closed", COUNTER_NOTICE)
 
 
 ALLOWED: dict[str, set[str]] = {

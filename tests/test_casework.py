@@ -1,0 +1,347 @@
+"""Cases from notice to restoration: what is written, what the ledger says, what a crash leaves."""
+
+import copy
+import datetime
+from collections.abc import Iterator
+
+import case_forms
+import pytest
+from conftest import Stamped
+from ledger_world import sha
+
+from api import casework
+from api.casehistory import describe_case, list_due, read_case
+from api.caseintake import OpenedCase, accept_case, close_case, open_case, supplement_case
+from api.cases import PENDING
+from api.casestates import CaseError
+from api.custody import check_custody
+from api.errors import ConflictError, MissingError, OverloadError, RefusedError
+from api.installation import Installation, open_installation
+from api.notices import Complaint, CounterNotice, Notice, VerificationRequest
+from api.reasons import Reasons
+from api.recording import add_actor
+from api.settings import read_settings
+from ledger import SigningKey
+from ledger.errors import CorruptError, CustodyError, UnknownKeyError
+
+REASONS = Reasons.model_validate(case_forms.REASONS)
+COUNTER_NOTICE = CounterNotice.model_validate(case_forms.COUNTER_NOTICE)
+COMPLAINT = Complaint.model_validate(case_forms.COMPLAINT)
+
+
+class Clock:
+    """The time that casework sees, moved by tests."""
+
+    def __init__(self) -> None:
+        self.time = datetime.datetime(2026, 11, 20, 12, 0, 0, tzinfo=datetime.UTC)  # a Friday
+
+    def __call__(self) -> str:
+        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def pass_days(self, days: int) -> None:
+        self.time += datetime.timedelta(days=days)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in ("casework", "caseintake", "casewriter", "casehistory", "caseevents"):
+        monkeypatch.setattr(f"api.{module}.now", clock)
+    return clock
+
+
+@pytest.fixture
+def desk(stamped: Stamped, clock: Clock) -> Iterator[Installation]:
+    with open_installation(read_settings(stamped.home, {})) as installation:
+        yield installation
+
+
+def make_notice(stamped: Stamped, **changes: object) -> Notice:
+    document = {**copy.deepcopy(case_forms.NOTICE), **changes}
+    document["material"]["locations"] = [f"track:{stamped.track_id}"]
+    return Notice.model_validate(document)
+
+
+def open_valid(desk: Installation, stamped: Stamped, **changes: object) -> str:
+    opened = open_case(desk, make_notice(stamped, **changes))
+    accept_case(desk, opened.case_id)
+    return opened.case_id
+
+
+def status_of(desk: Installation, stamped: Stamped) -> str:
+    found = check_custody(desk.store, desk.public, f"track:{stamped.track_id}").evidence
+    assert found.fault is None
+    return found.status
+
+
+def steps_of(desk: Installation, case_id: str) -> list[str]:
+    return [step.step for step in read_case(desk, case_id).steps]
+
+
+def test_a_complete_notice_waits_for_a_person_before_the_ledger_hears_of_it(
+    desk: Installation, stamped: Stamped
+) -> None:
+    opened = open_case(desk, make_notice(stamped), public=True)
+    assert opened.missing == ()
+    view = read_case(desk, opened.case_id)
+    assert (view.state.status, view.state.complete, view.row.due) == (
+        "received",
+        True,
+        "2026-11-24T23:59:59Z",
+    )
+    assert view.row.tracks == stamped.track_id
+    assert status_of(desk, stamped) == "valid"
+    accept_case(desk, opened.case_id)
+    assert status_of(desk, stamped) == "contested"
+    view = read_case(desk, opened.case_id)
+    assert [(item.step, item.event.rsplit("/", 2)[1]) for item in view.logged] == [(3, "notice")]
+
+
+def test_an_incomplete_notice_is_kept_and_completed(desk: Installation, stamped: Stamped) -> None:
+    opened = open_case(desk, make_notice(stamped, signature="", reasons=""))
+    assert [item.provision for item in opened.missing] == ["512(c)(3)(A)(i)", "Art. 16(2)(a)"]
+    assert read_case(desk, opened.case_id).state.status == "incomplete"
+    with pytest.raises(CaseError, match="missing"):
+        accept_case(desk, opened.case_id)
+    left = supplement_case(desk, opened.case_id, {"signature": "Ann Holder"})
+    assert [item.provision for item in left] == ["Art. 16(2)(a)"]
+    with pytest.raises(RefusedError, match="sgnature"):
+        supplement_case(desk, opened.case_id, {"sgnature": "Ann Holder"})
+    assert supplement_case(desk, opened.case_id, {"reasons": "Ours."}) == ()
+    accept_case(desk, opened.case_id)
+    form = read_case(desk, opened.case_id).find_value("notice")
+    assert (form["signature"], form["reasons"], form["claimant"]["name"]) == (
+        "Ann Holder",
+        "Ours.",
+        "Ann Holder",
+    )
+
+
+def test_an_incomplete_notice_may_be_accepted_for_a_stated_reason(
+    desk: Installation, stamped: Stamped
+) -> None:
+    opened = open_case(desk, make_notice(stamped, signature=""))
+    accept_case(desk, opened.case_id, despite="substantially-complete")
+    assert read_case(desk, opened.case_id).steps[-1].facts["despite"] == "substantially-complete"
+
+
+def test_the_whole_way_of_a_notice_under_512(desk: Installation, stamped: Stamped, clock: Clock) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.restrict_case(desk, case_id, REASONS)
+    taken = casework.counter_case(desk, case_id, COUNTER_NOTICE)
+    assert len(taken.receipts) == 1  # the house owns the track: its key signs
+    window = describe_case(read_case(desk, case_id))["restore_window"]
+    assert window == {"from": "2026-12-07T00:00:00Z", "until": "2026-12-11T23:59:59Z"}
+    with pytest.raises(CaseError, match="2026-12-07") as caught:
+        casework.decide_case(desk, case_id, "denied", "counter-notice")
+    assert caught.value.code == "clock-early"
+    with pytest.raises(CaseError, match="no court action"):
+        casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
+    clock.pass_days(17)
+    casework.decide_case(desk, case_id, "denied", "counter-notice")
+    view = read_case(desk, case_id)
+    assert (view.state.status, view.state.restricted, view.steps[-1].facts["clock"]) == (
+        "denied",
+        False,
+        "in-time",
+    )
+    assert status_of(desk, stamped) == "valid"
+
+
+def test_a_court_action_stops_the_clock_and_lets_the_notice_be_upheld(
+    desk: Installation, stamped: Stamped
+) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.counter_case(desk, case_id, COUNTER_NOTICE)
+    casework.note_court_action(desk, case_id, "1:26-cv-01234")
+    assert "restore" not in {item.name for item in read_case(desk, case_id).deadlines}
+    with pytest.raises(CaseError, match="went to court"):
+        casework.decide_case(desk, case_id, "denied", "counter-notice")
+    casework.decide_case(desk, case_id, "upheld", "court", reasons=REASONS)
+    assert status_of(desk, stamped) == "taken-down"
+
+
+def test_an_upheld_notice_is_restored_after_a_counter_notice(
+    desk: Installation, stamped: Stamped, clock: Clock
+) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
+    assert [row.track_id for row in desk.cases.list_stay_down()] == [stamped.track_id]
+    assert len(casework.counter_case(desk, case_id, COUNTER_NOTICE).receipts) == 1
+    assert status_of(desk, stamped) == "taken-down"
+    with pytest.raises(CaseError, match="2026-12-07"):
+        casework.restore_case(desk, case_id, "counter-notice")
+    clock.pass_days(30)
+    casework.restore_case(desk, case_id, "counter-notice")
+    assert read_case(desk, case_id).steps[-1].facts["clock"] == "late"
+    assert status_of(desk, stamped) == "valid"
+    assert desk.cases.list_stay_down() == []
+
+
+def test_a_complaint_may_reverse_either_decision(desk: Installation, stamped: Stamped) -> None:
+    upheld = open_valid(desk, stamped)
+    casework.decide_case(desk, upheld, "upheld", "infringing", reasons=REASONS)
+    casework.complain_about(desk, upheld, COMPLAINT)
+    with pytest.raises(CaseError, match="complaint is open"):
+        casework.restore_case(desk, upheld, "mistake")
+    casework.decide_complaint(desk, upheld, "reversed", "own-work")
+    assert status_of(desk, stamped) == "valid"
+    denied = open_valid(desk, stamped)
+    casework.decide_case(desk, denied, "denied", "not-infringing")
+    casework.complain_about(desk, denied, COMPLAINT)
+    taken = casework.decide_complaint(desk, denied, "reversed", "infringing")
+    assert len(taken.receipts) == 2  # a notice anew, and its decision
+    assert status_of(desk, stamped) == "taken-down"
+    casework.withdraw_case(desk, denied)
+    assert (status_of(desk, stamped), read_case(desk, denied).state.status) == ("valid", "restored")
+
+
+def test_a_decision_cannot_be_complained_about_after_six_months(
+    desk: Installation, stamped: Stamped, clock: Clock
+) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.decide_case(desk, case_id, "denied", "not-infringing")
+    clock.pass_days(182)
+    with pytest.raises(CaseError, match="2027-05-20") as caught:
+        casework.complain_about(desk, case_id, COMPLAINT)
+    assert caught.value.code == "complaint-late"
+
+
+def test_what_is_not_complete_is_refused_with_every_field_named(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    with pytest.raises(RefusedError, match=r"512\(g\)\(3\)\(C\).*512\(g\)\(3\)\(D\)"):
+        casework.counter_case(desk, case_id, CounterNotice(signature="Bob"))
+    with pytest.raises(RefusedError, match=r"Art. 17\(3\)\(c\)"):
+        casework.decide_case(desk, case_id, "upheld", "infringing", reasons=Reasons(measure="removal"))
+    with pytest.raises(RefusedError, match="statement of reasons"):
+        casework.decide_case(desk, case_id, "upheld", "infringing")
+    with pytest.raises(RefusedError, match=r"Art. 20\(3\)"):
+        casework.complain_about(desk, case_id, Complaint(by="claimant"))
+    with pytest.raises(RefusedError, match="expected a letter"):
+        casework.note_sent(desk, case_id, "poem", "claimant")
+    assert steps_of(desk, case_id) == ["received", "checked", "accepted"]
+
+
+def test_a_verification_request_has_no_decision(desk: Installation, stamped: Stamped) -> None:
+    opened = open_case(desk, VerificationRequest.model_validate(case_forms.REQUEST))
+    accept_case(desk, opened.case_id)
+    with pytest.raises(CaseError, match="not for a verification request"):
+        casework.decide_case(desk, opened.case_id, "denied", "no")
+    assert [item.name for item in read_case(desk, opened.case_id).deadlines] == ["acknowledge", "answer"]
+
+
+def test_deadlines_are_met_by_what_they_ask_for(desk: Installation, stamped: Stamped, clock: Clock) -> None:
+    case_id = open_valid(desk, stamped)
+    assert [item.name for item in read_case(desk, case_id).deadlines] == ["acknowledge", "act", "decide"]
+    casework.note_sent(desk, case_id, "receipt", "claimant")
+    casework.restrict_case(desk, case_id, REASONS)
+    casework.note_sent(desk, case_id, "reasons", "respondent")
+    assert [item.name for item in read_case(desk, case_id).deadlines] == ["decide"]
+    assert [row.case_id for row in list_due(desk)] == [case_id]
+    assert list_due(desk, within_days=0) == [] or list_due(desk, within_days=0)[0].case_id == case_id
+    clock.pass_days(40)
+    assert describe_case(read_case(desk, case_id))["late"]
+    casework.decide_case(desk, case_id, "denied", "not-infringing")
+    casework.note_sent(desk, case_id, "decision", "claimant")
+    assert read_case(desk, case_id).row.due is None
+    assert list_due(desk) == []
+
+
+def test_nothing_personal_is_in_the_tables_or_the_log(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.counter_case(desk, case_id, COUNTER_NOTICE)
+    casework.add_note(desk, case_id, "Ann called about it")
+    content = stamped.home.joinpath("ledger.db").read_bytes()
+    content += stamped.home.joinpath("ledger.db-wal").read_bytes()
+    for text in (b"Ann Holder", b"ann@label.example", b"Bob Player", b"Ann called", b"first bar"):
+        assert text not in content
+    values = describe_case(read_case(desk, case_id))["timeline"][-1]["values"]
+    assert values == {"note": "Ann called about it"}
+
+
+def test_strangers_open_only_so_many_cases_an_hour(
+    desk: Installation, stamped: Stamped, clock: Clock
+) -> None:
+    object.__setattr__(desk.settings, "intake_per_hour", 2)
+    for _ in range(2):
+        open_case(desk, make_notice(stamped), public=True)
+    with pytest.raises(OverloadError, match="within the hour"):
+        open_case(desk, make_notice(stamped), public=True)
+    open_case(desk, make_notice(stamped))  # the desk itself is not bounded
+    clock.pass_days(1)
+    open_case(desk, make_notice(stamped), public=True)
+
+
+def test_unknown_tracks_persons_and_cases_are_said(desk: Installation, stamped: Stamped) -> None:
+    with pytest.raises(MissingError, match="no case"):
+        read_case(desk, "k3t5mz7qa2xw4hbn")
+    with pytest.raises(MissingError, match="no track"):
+        open_case(desk, make_notice(stamped), tracks=["k3t5mz7qa2xw4hbn"])
+    with pytest.raises(MissingError, match="person"):
+        open_case(desk, make_notice(stamped), person="0" * 32)
+    assert desk.cases.list_cases(limit=9) == []
+
+
+def test_what_the_ledger_refuses_leaves_the_case_as_it_was(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    stranger = SigningKey(sha("stranger"))
+    with pytest.raises(UnknownKeyError, match="not among the known keys"):
+        casework.decide_case(desk, case_id, "denied", "no", signing_keys=[stranger])
+    add_actor(desk, stranger, ["owner"], "stranger.example")
+    with pytest.raises(CustodyError, match="role of"):
+        casework.decide_case(desk, case_id, "denied", "no", signing_keys=[stranger])
+    assert steps_of(desk, case_id) == ["received", "checked", "accepted"]
+    assert [row.state for row in desk.cases.list_steps(case_id)] == ["done"] * 3
+    casework.decide_case(desk, case_id, "denied", "not-infringing")
+
+
+@pytest.mark.parametrize("logged", [False, True], ids=["before the entry", "after the entry"])
+def test_a_crash_leaves_a_step_that_is_removed_or_finished(
+    desk: Installation, stamped: Stamped, monkeypatch: pytest.MonkeyPatch, *, logged: bool
+) -> None:
+    case_id = open_valid(desk, stamped)
+    append = type(desk.store).append
+
+    def die(store, events, **options):  # type: ignore[no-untyped-def]
+        if logged:
+            append(store, events, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(desk.store), "append", die)
+        with pytest.raises(KeyboardInterrupt):
+            casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
+    assert desk.cases.list_steps(case_id)[-1].state == PENDING
+    assert read_case(desk, case_id).state.status == "valid"
+    casework.note_sent(desk, case_id, "receipt", "claimant")
+    expected = ["decided", "sent"] if logged else ["accepted", "sent"]
+    assert steps_of(desk, case_id)[-2:] == expected
+    assert [row.track_id for row in desk.cases.list_stay_down()] == ([stamped.track_id] if logged else [])
+    assert status_of(desk, stamped) == ("taken-down" if logged else "contested")
+
+
+def test_a_changed_step_is_found_out(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    row = desk.cases.list_steps(case_id)[1]
+    with desk.cases._session(write=True) as session:
+        stored = session.get(type(row), (case_id, 1))
+        assert stored is not None
+        stored.envelope = desk.cases.list_steps(case_id)[2].envelope
+        session.add(stored)
+    with pytest.raises(CorruptError, match="do not hold"):
+        read_case(desk, case_id)
+
+
+def test_two_hands_on_one_case_do_not_overwrite_each_other(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    row = desk.cases.list_steps(case_id)[-1]
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        desk.cases.add_step(row)
+
+
+def test_a_case_that_was_never_taken_up_is_closed_for_good(desk: Installation, stamped: Stamped) -> None:
+    opened: OpenedCase = open_case(desk, make_notice(stamped, signature=""))
+    close_case(desk, opened.case_id, "not-completed")
+    with pytest.raises(CaseError, match="closed"):
+        accept_case(desk, opened.case_id, despite="late")
+    assert status_of(desk, stamped) == "valid"
