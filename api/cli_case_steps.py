@@ -7,6 +7,7 @@ import typer
 
 from ledger.keyfile import load_signing_key
 
+from .caseexamination import examine_clip
 from .casehistory import read_case
 from .casestates import CONFIRMED, DENIED, REVERSED, UPHELD
 from .casework import (
@@ -22,7 +23,8 @@ from .casework import (
     withdraw_case,
 )
 from .cli_case import CaseArgument, FormArgument, KeyOption, print_case, read_form
-from .cli_options import HomeOption, JsonOption
+from .cli_options import HomeOption, InputFile, JsonOption
+from .console import show_progress
 from .installation import open_installation
 from .notices import Complaint, CounterNotice
 from .reasons import Reasons
@@ -37,6 +39,7 @@ PersonOption = Annotated[str | None, typer.Option(help="Whose data it is: see cu
 
 def add_commands(app: typer.Typer) -> None:
     """Register the commands of this file."""
+    app.command("examine")(examine_command)
     app.command("restrict")(restrict_command)
     app.command("counter")(counter_command)
     app.command("court-action")(court_action_command)
@@ -199,3 +202,16 @@ def sent_command(
     with open_installation(read_settings(home)) as installation:
         note_sent(installation, case_id, letter, to)
         print_case(read_case(installation, case_id), as_json=as_json)
+
+
+def examine_command(
+    case_id: CaseArgument,
+    file: Annotated[Path, InputFile],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a clip for a case and keep the signed report with it; this answers a verification request."""
+    with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
+        examine_clip(installation, case_id, file, progress=progress)
+        view = read_case(installation, case_id)
+    print_case(view, as_json=as_json)

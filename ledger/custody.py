@@ -19,8 +19,8 @@ A recording's history as a state machine; `party` is the owner's, changed by a t
 | erased | begun, its commitments are there and not erased | operator |
 
 The first event is `generated` or `stamped`; its signer's party owns the recording. A recording is taken down
-while a notice is upheld and not restored; a counter-notice against an upheld one does not change that. Key events live under the asset `keys` (`register`), `anchored`
-under the asset `log`, signed by an operator.
+while a notice is upheld and not restored; a counter-notice against an upheld one does not change that. Key
+events live under the asset `keys` (`register`), `anchored` under the asset `log`, signed by an operator.
 
     code                meaning of a CustodyError
     not-begun           the first event must be generated or stamped
