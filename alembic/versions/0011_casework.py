@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_casework"
-down_revision = "0009_access_key"
+revision = "0011_casework"
+down_revision = "0010_access_count"
 branch_labels = None
 depends_on = None
 
