@@ -156,6 +156,12 @@ def write_synced(path: Path, content: bytes) -> None:
         raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def refuse_existing(path: Path | None) -> None:
+    """Refuse an output that exists, before any work is done for it."""
+    if path is not None and os.path.lexists(path):
+        raise RefusedError(f"{path}: exists already")
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hex digits."""
     with path.open("rb") as file:

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .audiofile import write_synced
+from .audiofile import refuse_existing, write_synced
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
-from .cli_tracks import BitsOption, ContainerOption, open_for_writing, parse_encoding, refuse_existing
+from .cli_tracks import BitsOption, ContainerOption, open_for_writing, parse_encoding
 from .console import errors, output, print_json, show_progress
 from .copies import CopyRow
 from .copysource import open_original

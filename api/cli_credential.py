@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from .audiofile import refuse_existing
 from .cli_options import HomeOption, JsonOption
-from .cli_tracks import open_for_writing, refuse_existing
+from .cli_tracks import open_for_writing
 from .console import output, print_json
 from .credentialcheck import read_credential
 from .installation import open_installation

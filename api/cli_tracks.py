@@ -1,7 +1,6 @@
 """Commands about tracks: init, generate, stamp, verify."""
 
 import json
-import os
 import secrets
 import shutil
 from pathlib import Path
@@ -12,9 +11,11 @@ from rich.table import Table
 
 import generator
 
+from .audiofile import refuse_existing
 from .catalogue import FINGERPRINT_NAME
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
+from .cli_report import PageOption, PdfOption
 from .console import errors, output, print_json, show_progress
 from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
@@ -28,12 +29,14 @@ from .margin import document_margin
 from .marking import Strength
 from .outcomes import BAD
 from .release import recover
+from .rendering import Rendering
 from .report import Report, format_likeness
 from .resemblance import ResemblancePolicy
 from .settings import read_settings
 from .source import Encoding
 from .tracing import name_reported
 from .verification import verify
+from .waveform import PeakMeter
 
 ContainerOption = Annotated[str, typer.Option("--format", help="flac or wav.")]
 IfKnownOption = Annotated[
@@ -180,18 +183,25 @@ def verify_command(
         Path | None,
         typer.Option("--alignment", help="Draw the track's time against the file's: .png or .svg."),
     ] = None,
+    page: PageOption = None,
+    pdf: PdfOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is known about a file. Exit code 0 for a track whose record holds, 1 otherwise."""
-    refuse_existing(report_file)
-    for path in (picture, alignment):
+    for path in (report_file, picture, alignment, page, pdf):
         refuse_existing(path)
+    for path in (picture, alignment):
         check_picture(path)
+    meter = PeakMeter()
+    meters = (meter,) if page is not None or pdf is not None else ()
     with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
-        report = verify(installation, file, progress=progress)
+        report = verify(installation, file, meters=meters, progress=progress)
         if picture is not None or alignment is not None:
             illustrate(installation, file, report.predicate, changes=picture, alignment=alignment)
+        if meters:
+            origin = installation.public.origin
+            Rendering(report, origin, meter.finish(), file.name).write(page=page, pdf=pdf)
         recipients = name_reported(installation, report.predicate)
     if report_file is not None:
         try:
@@ -207,12 +217,6 @@ def verify_command(
             output.print(f"  copy {copy_id}: {name or '(erased)'}", markup=False)
     if not report.verdict.good:
         raise typer.Exit(BAD)
-
-
-def refuse_existing(path: Path | None) -> None:
-    """Refuse an output that exists, before any work is done for it."""
-    if path is not None and os.path.lexists(path):
-        raise RefusedError(f"{path}: exists already")
 
 
 def parse_encoding(container: str, bits: int) -> Encoding:

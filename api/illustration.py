@@ -6,41 +6,16 @@ The file is decoded once more; of its samples only the peaks of each hundredth o
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .audiofile import write_synced
 from .decoding import open_recording
 from .errors import RefusedError
 from .installation import Installation
 from .likeness import hold_against, identify_sound
-from .marking import Block, Listener
+from .marking import Listener
 from .pictures import MarkBlock, draw_alignment, draw_changes
+from .waveform import PEAKS_PER_S, PeakMeter
 
 FORMATS = ("png", "svg")
-PEAKS_PER_S = 100
-
-
-class PeakMeter:
-    """Highest and lowest sample of each hundredth of a second, over all channels."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._samples = max(1, sample_rate // PEAKS_PER_S)
-        self._rest = np.zeros((0,), np.float32)
-        self._peaks: list[NDArray[np.float32]] = []
-
-    def push(self, block: Block) -> None:
-        """Take the next samples, float32 (channels, n)."""
-        extreme = np.stack([block.max(axis=0), block.min(axis=0)])
-        joined = np.concatenate([self._rest.reshape(2, -1), extreme], axis=1)
-        whole = joined.shape[1] // self._samples
-        parts = joined[:, : whole * self._samples].reshape(2, whole, self._samples)
-        self._peaks.append(np.stack([parts[0].max(axis=1), parts[1].min(axis=1)]))
-        self._rest = joined[:, whole * self._samples :].reshape(-1)
-
-    def finish(self) -> NDArray[np.float32]:
-        """Return the peaks, float32 (2, n): the highest above, the lowest below."""
-        return np.concatenate([np.zeros((2, 0), np.float32), *self._peaks], axis=1)
 
 
 def check_picture(path: Path | None) -> None:
@@ -68,7 +43,8 @@ def illustrate(
     sketch = installation.catalogue.sketch_of_track(track_id)
     with open_recording(path, installation.settings.limits) as recording:
         rate, channels = recording.format.sample_rate, recording.format.channels
-        listener, meter = Listener(sample_rate=rate, channels=channels), PeakMeter(rate)
+        listener, meter = Listener(sample_rate=rate, channels=channels), PeakMeter()
+        meter.begin(recording.format)
         for block in recording.blocks():
             listener.push(block)
             meter.push(block)

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,16 @@ class Strength(enum.StrEnum):
 Block = NDArray[np.float32]
 Progress = Callable[[str, float], None]
 CancelCheck = Callable[[], bool]
+
+
+class Meter(Protocol):
+    """Something that listens to all of a file while it is examined."""
+
+    def begin(self, audio_format: AudioFormat) -> None:
+        """Learn what blocks will come."""
+
+    def push(self, block: Block) -> None:
+        """Take the next samples, float32 (channels, n)."""
 
 
 def report_nothing(stage: str, fraction: float) -> None:
@@ -90,12 +101,13 @@ def examine(
     profiles: Sequence[watermark.Profile] = watermark.PROFILES,
     known: Sequence[watermark.KnownPayloads] = (),
     fingerprint: bool = False,
+    meters: Sequence[Meter] = (),
     stage: str = "listen",
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> Examination:
     """Decode a file once: its digests, its extent, the mark in it, of any of the keys and profiles, and on
-    wish its fingerprint.
+    wish its fingerprint; `meters` listen to the same pass.
 
     Raises
     ------
@@ -122,6 +134,8 @@ def examine(
             if fingerprint
             else None
         )
+        for meter in meters:
+            meter.begin(recording.format)
         for block in recording.blocks():
             if cancelled():
                 raise StoppedError(f"stopped while examining {path.name}")
@@ -130,6 +144,8 @@ def examine(
             detector.push(block)
             if listener is not None:
                 listener.push(block)
+            for meter in meters:
+                meter.push(block)
             progress(stage, min(0.95, 0.9 * recording.samples / max(1, recording.format.claimed_samples)))
         detection = detector.finish()
         progress(stage, 1.0)

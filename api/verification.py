@@ -12,7 +12,7 @@ mark shows where one that must be decoded does not.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from .knownmarks import known_payloads
 from .labelcheck import start_labels, weigh_labels
 from .likeness import compare_sound, identify_sound
 from .markevidence import describe_mark, describe_traced, opens_commitment
-from .marking import CancelCheck, Examination, Progress, examine, never_cancelled, report_nothing
+from .marking import CancelCheck, Examination, Meter, Progress, examine, never_cancelled, report_nothing
 from .marksearch import match_placed
 from .recognition import detection_profiles, find_mark
 from .registry import MarkRow
@@ -59,12 +59,13 @@ def verify(
     installation: Installation,
     path: Path,
     *,
+    meters: Sequence[Meter] = (),
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
     coarse: bool = False,
     admit: Callable[[Evidence], None] = admit_all,
 ) -> Report:
-    """Say what is known about a file, in a signed report.
+    """Say what is known about a file, in a signed report; `meters` listen to the same pass over it.
 
     `coarse` leaves out what would help to remove a mark (`api.coarse`). `admit` sees the evidence before
     anything is said, and may refuse by an error of its own.
@@ -78,7 +79,7 @@ def verify(
     OSError, ledger.StorageError
         The file or the database cannot be read.
     """
-    _, evidence = collect(installation, path, progress=progress, cancelled=cancelled)
+    _, evidence = collect(installation, path, meters=meters, progress=progress, cancelled=cancelled)
     admit(evidence)
     return sign_report(
         evidence,
@@ -93,17 +94,22 @@ def collect(
     installation: Installation,
     path: Path,
     *,
+    meters: Sequence[Meter] = (),
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> tuple[Examination, Evidence]:
     """Examine a file and return what was found and what is known about it; errors as `verify`."""
     with start_labels(installation, path) as reading:
-        found, evidence = _collect_sound(installation, path, progress, cancelled)
+        found, evidence = _collect_sound(installation, path, meters, progress, cancelled)
         return found, weigh_labels(installation, evidence, reading.finish())
 
 
 def _collect_sound(
-    installation: Installation, path: Path, progress: Progress, cancelled: CancelCheck
+    installation: Installation,
+    path: Path,
+    meters: Sequence[Meter],
+    progress: Progress,
+    cancelled: CancelCheck,
 ) -> tuple[Examination, Evidence]:
     """Examine the sound of a file, whatever its labels say."""
     found = examine(
@@ -113,6 +119,7 @@ def _collect_sound(
         profiles=detection_profiles(installation),
         known=known_payloads(installation),
         fingerprint=True,
+        meters=meters,
         progress=progress,
         cancelled=cancelled,
     )

@@ -1,5 +1,6 @@
 """The service over real HTTP: every route, every error shape, jobs, limits, restart."""
 
+import base64
 import hashlib
 import http.client
 import json
@@ -449,7 +450,7 @@ def test_the_openapi_document_is_complete(tmp_path: Path) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert len(operations) == 22
+    assert len(operations) == 23
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for name, operation in operations.items():
         assert operation["summary"], name
@@ -476,3 +477,24 @@ def test_a_verification_reads_what_a_lossy_copy_holds(
     copy = write_audio(tmp_path / "a.mp3", frames.T, rate)
     answer = client.post("/v1/verifications", content=copy.read_bytes()).raise_for_status().json()
     assert answer["verdict"] == "re-encoded"
+
+
+def test_a_verification_is_a_page_for_a_browser_and_a_kept_report_a_pdf(
+    client: httpx.Client, track: Stamped
+) -> None:
+    asked = {"accept": "text/html,*/*;q=0.8"}
+    page = client.post("/v1/verifications", content=track.audio.read_bytes(), headers=asked)
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<polygon" in page.text
+    kept = base64.b64decode(page.text.split("data:application/json;base64,")[1].split('"')[0])
+    again = client.post("/v1/reports/renderings", content=kept)
+    assert again.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<polygon" not in again.text
+    pytest.importorskip("reportlab")
+    paper = client.post("/v1/reports/renderings", content=kept, headers={"accept": "application/pdf"})
+    assert paper.content.startswith(b"%PDF-")
+    refused = client.post("/v1/reports/renderings", content=kept.replace(b'"sig":"', b'"sig":"A'))
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == PROBLEM

@@ -18,7 +18,7 @@ from ..publishing import Publisher
 from ..quotas import open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
-from . import issue_routes, log_routes, tile_routes, track_routes
+from . import issue_routes, log_routes, report_routes, tile_routes, track_routes
 from .authorisation import describe_security
 from .context import Context
 from .problems import Problem, add_handlers, answer
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for module in (track_routes, issue_routes, log_routes, tile_routes):
+    for module in (track_routes, report_routes, issue_routes, log_routes, tile_routes):
         app.include_router(module.router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)

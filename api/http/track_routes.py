@@ -20,12 +20,16 @@ from ..listening import listen
 from ..openings import list_openings
 from ..recipients import open_personal
 from ..release import name_asset
+from ..rendering import Rendering
 from ..report import format_likeness
 from ..verification import verify
+from ..waveform import PeakMeter
 from .admission import ask_detector, limit_versions
 from .authorisation import open_to_all, require_scope
 from .context import Context, UsedContext
+from .negotiation import HTML, JSON, PDF, choose_form
 from .problems import declare_problems
+from .report_routes import FORMS, AcceptHeader, answer_rendering
 from .schemas import (
     Custody,
     CustodyItem,
@@ -55,24 +59,42 @@ def _binary(*media: str) -> dict[int | str, dict[str, object]]:
     "/v1/verifications",
     tags=["verify"],
     summary="Verify a recording",
-    responses=declare_problems(400, 413, 415, 429, 503, 507),
+    response_model=VerificationReport,
+    responses={
+        **declare_problems(400, 413, 415, 422, 429, 503, 507),
+        200: {"description": "The signed report, in the form that `Accept` asks for", "content": FORMS},
+    },
     openapi_extra=UPLOAD_BODY,
 )
 async def verify_recording(
-    request: Request, context: UsedContext, caller: Annotated[Caller, ask_detector()]
-) -> VerificationReport:
+    request: Request,
+    context: UsedContext,
+    caller: Annotated[Caller, ask_detector()],
+    accept: AcceptHeader = None,
+) -> VerificationReport | Response:
     """Say what is known about the uploaded file, in a signed report. The file is not kept.
 
-    Without a key the report is coarse, and files are counted: for each address, and for each track.
+    Without a key the report is coarse, and files are counted: for each address, and for each track. As a page
+    or a PDF, by `Accept`, it has the file's waveform as well.
     """
+    form = choose_form(accept, (JSON, HTML, PDF))
     path = await receive_upload(request, context.installation.settings)
 
-    def work() -> VerificationReport:
+    def work() -> VerificationReport | Response:
+        meter = PeakMeter()
+        meters = () if form == JSON else (meter,)
         with context.take_place():
             report = verify(
-                context.installation, path, coarse=not caller.known, admit=limit_versions(context, caller)
+                context.installation,
+                path,
+                meters=meters,
+                coarse=not caller.known,
+                admit=limit_versions(context, caller),
             )
+        if form == JSON:
             return VerificationReport.model_validate(report.document())
+        origin = context.installation.public.origin
+        return answer_rendering(Rendering(report, origin, meter.finish()), form)
 
     try:
         return await run_in_threadpool(work)
