@@ -175,9 +175,8 @@ def test_other_origins_and_tls_are_settings_and_a_body_that_drips_is_given_up(st
             with socket.create_connection(
                 (client.base_url.host, client.base_url.port or 80), timeout=30
             ) as raw:
-                raw.sendall(
-                    f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99\r\n\r\nabc".encode()
-                )
+                headers = ("host: x", "connection: close", "content-length: 99", "", "abc")
+                raw.sendall("\r\n".join((f"POST {path} HTTP/1.1", *headers)).encode())
                 answer = b"".join(iter(lambda: raw.recv(65_536), b"")).decode()
             assert answer.startswith("HTTP/1.1 408 "), answer
             assert "/too-slow" in answer

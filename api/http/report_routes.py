@@ -19,7 +19,15 @@ FORMS = {
 AcceptHeader = Annotated[
     str | None, Header(description="`text/html` or `application/pdf` asks for the report as people read it.")
 ]
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "style-src 'unsafe-inline'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 """A report's page is a file of its own: its style is in it, and it needs nothing else."""
 
 
