@@ -180,8 +180,7 @@ def measure_sound(names: tuple[str, ...]) -> dict[str, dict[str, float]]:
                     instrument,
                     EMBEDDING_ROW[name],
                     length_samples=len(reference),
-                    random=np.random.default_rng(pitch),
-                    progress=lambda _: None,
+                    seed=(pitch,),
                 )
             ours.append(spectral_distance(audio.astype(np.float64), reference))
             saws.append(spectral_distance(sawtooth(pitch, reference), reference))

@@ -36,7 +36,7 @@ from .midi import format_midi
 from .notation import format_tune
 from .opening import read_opening
 from .prompt import PARAMETERS, read_prompt
-from .rendering import finish_mix, render_score
+from .rendering import count_blocks, render_blocks
 from .timbre import SAMPLE_RATE, TimbreNetwork
 from .weights import (
     COMPOSER,
@@ -167,12 +167,13 @@ class EmbeddedEngine:
             abc = format_tune(tune, chords=chords, title=title, tempo_bpm=form.tempo_bpm)
             midi = format_midi(score)
             stop_clock("arrange")
-            audio = render_score(
-                self._timbre, score, seed=request.seed, progress=lambda fraction: step("render", fraction)
-            )
+            expected = count_blocks(score)
+            blocks: list[NDArray[np.float32]] = []
+            for block in render_blocks(self._timbre, score, seed=request.seed):
+                step("render", min(1.0, len(blocks) / expected))
+                blocks.append(block)
+            audio = np.concatenate(blocks, axis=1)
             stop_clock("render")
-            audio = finish_mix(audio, progress=lambda fraction: step("mix", fraction))
-            stop_clock("mix")
         understood = {**settings.understood, "seconds": f"{request.seconds:g}"}
         understood["bars"] = f"{form.total_bars} at {form.tempo_bpm:g} quarter notes per minute"
         progress("done", 1.0)

@@ -83,7 +83,7 @@ class Result:
     """What was made. audio: float32 (channels, samples) in [-1, 1]; midi: Standard MIDI File bytes.
 
     understood: what the prompt was taken to mean, word for word what was ignored under "ignored".
-    timings_s: seconds of wall time by stage (compose, arrange, render, mix).
+    timings_s: seconds of wall time by stage (compose, arrange, render).
     """
 
     audio: NDArray[np.float32]

@@ -3,11 +3,11 @@
 Every partial of every note becomes, in each frame, the main lobe of the window's transform at its exact
 frequency and phase (Rodet and Depalle, "Spectral envelopes and inverse FFT synthesis", AES 1992); noise
 bands get random phase. The frames of all notes share two spectra, so a part costs two inverse transforms
-however many notes it has. Levels come from the timbre network.
+however many notes it has. Levels come from the timbre network. A part is rendered block by block.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from .instruments import Instrument
+from .loudness import k_power
 from .timbre import (
     FFT_SIZE,
     FRAME_HOP,
     HARMONICS,
     LEARNED_HOLD_S,
+    NOISE_BANDS,
     SAMPLE_RATE,
     NoteCode,
     TimbreNetwork,
@@ -36,8 +38,12 @@ AUDIBLE_DB = -96.0
 VIBRATO_HZ = 5.4
 VIBRATO_DELAY_S = 0.25
 _SLOPE_S = 0.5
-_NOTES_AT_ONCE = 32
 _FADE_S = 0.04
+# A block of 0.74 s: long enough to be worth its overhead, short enough to be heard soon.
+BLOCK_FRAMES = 128
+BLOCK_SAMPLES = BLOCK_FRAMES * FRAME_HOP
+OVERLAP_SAMPLES = FFT_SIZE - FRAME_HOP
+LEAD_SAMPLES = FFT_SIZE // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,106 +72,149 @@ def lobe_table() -> torch.Tensor:
     return torch.from_numpy((FFT_SIZE * value).astype(np.float32))
 
 
+class PartSynthesiser:
+    """One part as blocks of BLOCK_SAMPLES samples, each of which can be asked for by itself.
+
+    Time in the blocks runs LEAD_SAMPLES late: the first frame is centred there. All randomness is drawn from
+    generators named by seed, block and note, so a block is the same whichever were rendered before.
+    """
+
+    def __init__(
+        self,
+        network: TimbreNetwork,
+        notes: Sequence[TimedNote],
+        instrument: Instrument,
+        row: int,
+        *,
+        seed: tuple[int, ...],
+    ) -> None:
+        self._network, self._instrument, self._seed = network, instrument, seed
+        self._table = lobe_table()
+        self._onset = torch.tensor([n.onset_s for n in notes], dtype=torch.float64)
+        self._held = torch.tensor([n.duration_s for n in notes], dtype=torch.float64)
+        self._ends = self._onset + self._held + instrument.tail_s
+        pitch = torch.tensor([float(n.pitch) for n in notes])
+        random = np.random.default_rng((*seed, 0))
+        # Phases in turns, in float64: long notes at high partials need it.
+        self._phase = torch.from_numpy(random.random((len(notes), HARMONICS)))
+        self._wobble = torch.from_numpy(random.random(len(notes)))
+        with torch.inference_mode():
+            velocity = torch.tensor([float(n.velocity) for n in notes])
+            self._codes = network.encode_notes(torch.full((len(notes),), row), pitch, velocity)
+        f0 = 440.0 * 2 ** ((pitch.double() - 69) / 12)
+        self._f0 = f0 * 2 ** (self._codes.detune_cents.double().clamp(-15, 15) / 1200)
+        numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
+        stiffness = self._codes.stiffness.double().clamp(0, 6e-3)[:, None]
+        if instrument.sustains:
+            stiffness = torch.zeros_like(stiffness)
+        self._stretch = numbers * torch.sqrt(1 + stiffness * numbers**2)  # (N, K)
+
+    def block(self, number: int) -> NDArray[np.float32]:
+        """What the frames of one block sound: its samples and the OVERLAP_SAMPLES after them, float32."""
+        first_frame = number * BLOCK_FRAMES
+        bins = FFT_SIZE // 2 + 1
+        starts_s, stops_s = (f * FRAME_HOP / SAMPLE_RATE for f in (first_frame, first_frame + BLOCK_FRAMES))
+        active = torch.nonzero((self._onset < stops_s) & (self._ends > starts_s)).flatten()
+        if len(active) == 0:
+            return np.zeros(BLOCK_SAMPLES + OVERLAP_SAMPLES, dtype=np.float32)
+        spectrum = torch.zeros(2, BLOCK_FRAMES * bins)
+        noise_power = torch.zeros(BLOCK_FRAMES, NOISE_BANDS)
+        with torch.inference_mode():
+            self._draw(active, first_frame, spectrum, noise_power)
+            frames = torch.complex(spectrum[0], spectrum[1]).view(BLOCK_FRAMES, bins)
+            harmonic = overlap_add(torch.fft.irfft(frames, FFT_SIZE), FRAME_HOP)
+            random = np.random.default_rng((*self._seed, 1, number))
+            noise_frames = torch.fft.irfft(noise_spectrum(noise_power, noise_band_matrix(), random), FFT_SIZE)
+            noise = overlap_add(noise_frames * torch.hann_window(FFT_SIZE), FRAME_HOP)
+            # Blackman-Harris frames add up to 4 a0; Hann frames of independent noise to a power of 4 * 0.375.
+            mixed: NDArray[np.float32] = (harmonic / (4 * _WINDOW_TERMS[0]) + noise / math.sqrt(1.5)).numpy()
+        return mixed
+
+    def power(self, steps: int, step_s: float) -> NDArray[np.float64]:
+        """K-weighted power of the partials in each of some steps from the start of the score, (steps,)."""
+        fine_s = step_s / 2
+        first = torch.ceil(self._onset / fine_s).long()
+        counts = (torch.ceil(self._ends / fine_s).long().clamp(max=2 * steps) - first).clamp(min=0)
+        index = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        place = first[index] + torch.arange(len(index)) - (torch.cumsum(counts, 0) - counts)[index]
+        since_onset = (place * fine_s - self._onset[index]).float()
+        with torch.inference_mode():
+            levels = held_levels_db(self._network, self._codes, index, since_onset, self._instrument)
+            released = (since_onset - self._held[index].float()).clamp(min=0)[:, None]
+            levels = (levels - released * self._codes.release_db_per_s[index])[:, :HARMONICS].double()
+        hertz = (self._f0[:, None] * self._stretch).numpy()
+        weights = k_power(np.minimum(hertz, 0.49 * SAMPLE_RATE), SAMPLE_RATE) * (hertz < 0.45 * SAMPLE_RATE)
+        of_row = (0.5 * 10 ** (levels / 10) * torch.from_numpy(weights)[index]).sum(1)
+        total = np.bincount(place.numpy(), of_row.numpy(), minlength=2 * steps)[: 2 * steps]
+        return np.asarray(total.reshape(steps, 2).mean(1))
+
+    def _draw(
+        self, active: torch.Tensor, first_frame: int, spectrum: torch.Tensor, noise_power: torch.Tensor
+    ) -> None:
+        """Add the partials and noise of the active notes to the spectra of a block."""
+        frame_s = FRAME_HOP / SAMPLE_RATE
+        first = torch.ceil(self._onset[active] / frame_s).long().clamp(min=first_frame)
+        last = torch.ceil(self._ends[active] / frame_s).long().clamp(max=first_frame + BLOCK_FRAMES)
+        counts = (last - first).clamp(min=0)
+        local = torch.repeat_interleave(torch.arange(len(active)), counts)
+        index = active[local]  # note of each row
+        starts = torch.cumsum(counts, 0) - counts
+        frame = first[local] + torch.arange(len(index)) - starts[local]
+        since_onset = (frame * frame_s - self._onset[index]).float()
+        since_end = since_onset - self._held[index].float()
+        levels = held_levels_db(self._network, self._codes, index, since_onset, self._instrument)
+        levels = levels - since_end.clamp(min=0)[:, None] * self._codes.release_db_per_s[index]
+        fade = ((self._instrument.tail_s - since_end) / _FADE_S).clamp(1e-4, 1.0)
+        levels = levels + 20 * torch.log10(fade)[:, None]
+        row = frame - first_frame
+        noise_power.index_add_(0, row, 10 ** (levels[:, HARMONICS:] / 10))
+        since = since_onset.double()
+        rise = ((since - VIBRATO_DELAY_S) / 0.3).clamp(0, 1)
+        swing = self._instrument.vibrato_cents / 1200 * math.log(2) * rise
+        turn = 2 * math.pi * (VIBRATO_HZ * since + self._wobble[index])
+        pitch_ratio = 1 + swing * torch.sin(turn)
+        turns = self._f0[index] * (since - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ))
+        hertz = self._f0[:, None] * self._stretch
+        drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (hertz < 0.45 * SAMPLE_RATE)[index]
+        at, k = drawn.nonzero(as_tuple=True)
+        note = index[at]
+        amplitude = 0.5 * 10 ** (levels[at, k] / 20)
+        angle = turns[at] * self._stretch[note, k] + self._phase[note, k]
+        angle = (2 * math.pi * torch.frac(angle)).float()
+        bin_place = (hertz[note, k] * pitch_ratio[at] * FFT_SIZE / SAMPLE_RATE).float()
+        nearest = bin_place.round()
+        column = ((bin_place - nearest + 0.5) * _LOBE_STEPS).round().long()
+        base = row[at] * (FFT_SIZE // 2 + 1)
+        parity = 1 - 2 * (nearest.long() % 2)
+        real, imaginary = amplitude * torch.cos(angle) * parity, amplitude * torch.sin(angle) * parity
+        for offset in range(-_LOBE_BINS, _LOBE_BINS + 1):
+            target = nearest.long() + offset
+            # A frame is centred on its middle sample: shifting by half a frame turns every other bin by pi.
+            lobe = self._table[offset + _LOBE_BINS, column] * (1 - 2 * (offset % 2))
+            # A lobe that reaches below 0 Hz comes back conjugated.
+            mirror = torch.where(target < 0, -1.0, 1.0)
+            place = base + target.abs()
+            spectrum[0].index_add_(0, place, real * lobe)
+            spectrum[1].index_add_(0, place, imaginary * lobe * mirror)
+
+
 def render_part(
     network: TimbreNetwork,
-    notes: list[TimedNote],
+    notes: Sequence[TimedNote],
     instrument: Instrument,
     row: int,
     *,
     length_samples: int,
-    random: np.random.Generator,
-    progress: Callable[[float], None],
+    seed: tuple[int, ...],
 ) -> NDArray[np.float32]:
-    """Samples of one part, mono float32 (length_samples,). progress (0..1) may raise to stop."""
-    frames = length_samples // FRAME_HOP + FFT_SIZE // FRAME_HOP + 1
-    bins = FFT_SIZE // 2 + 1
-    spectrum = torch.zeros(2, frames * bins)
-    noise_power = torch.zeros(frames, network.noise_bands)
-    table = lobe_table()
-    with torch.inference_mode():
-        for start in range(0, len(notes), _NOTES_AT_ONCE):
-            progress(start / len(notes))
-            group = notes[start : start + _NOTES_AT_ONCE]
-            _draw_notes(network, group, instrument, row, spectrum, noise_power, frames, table, random)
-        progress(1.0)
-        harmonic = _overlap_add(torch.complex(spectrum[0], spectrum[1]).view(frames, bins), None)
-        noise = _overlap_add(_noise_spectrum(noise_power, random), torch.hann_window(FFT_SIZE))
-    # Blackman-Harris frames add up to 4 a0; Hann frames of independent noise to a power of 4 * 0.375.
-    mixed = harmonic / (4 * _WINDOW_TERMS[0]) + noise / math.sqrt(1.5)
-    return mixed[FFT_SIZE // 2 : FFT_SIZE // 2 + length_samples].numpy()
-
-
-def _draw_notes(
-    network: TimbreNetwork,
-    notes: list[TimedNote],
-    instrument: Instrument,
-    row: int,
-    spectrum: torch.Tensor,
-    noise_power: torch.Tensor,
-    frames: int,
-    table: torch.Tensor,
-    random: np.random.Generator,
-) -> None:
-    """Add the partials and noise of some notes to the part's spectra."""
-    codes = network.encode_notes(
-        torch.full((len(notes),), row),
-        torch.tensor([float(n.pitch) for n in notes]),
-        torch.tensor([float(n.velocity) for n in notes]),
-    )
-    frame_s = FRAME_HOP / SAMPLE_RATE
-    first = [math.ceil(n.onset_s / frame_s) for n in notes]
-    last = [min(frames, math.ceil((n.onset_s + n.duration_s + instrument.tail_s) / frame_s)) for n in notes]
-    counts = torch.tensor([max(0, b - a) for a, b in zip(first, last, strict=True)])
-    index = torch.repeat_interleave(torch.arange(len(notes)), counts)  # note of each row
-    starts = torch.cumsum(counts, 0) - counts
-    within = torch.arange(len(index)) - starts[index]
-    frame = torch.tensor(first)[index] + within
-    onset = torch.tensor([n.onset_s for n in notes], dtype=torch.float64)
-    held = torch.tensor([n.duration_s for n in notes], dtype=torch.float64)
-    since_onset = (frame * frame_s - onset[index]).float()
-    since_end = since_onset - held[index].float()
-    levels = held_levels_db(network, codes, index, since_onset, instrument)
-    levels = levels - since_end.clamp(min=0)[:, None] * codes.release_db_per_s[index]
-    fade = ((instrument.tail_s - since_end) / _FADE_S).clamp(1e-4, 1.0)
-    levels = levels + 20 * torch.log10(fade)[:, None]
-    noise_power.index_add_(0, frame, 10 ** (levels[:, HARMONICS:] / 10))
-    # Phase of the fundamental, in turns, in float64: long notes at high partials need it.
-    f0 = 440.0 * 2 ** ((torch.tensor([float(n.pitch) for n in notes]).double() - 69) / 12)
-    f0 = f0 * 2 ** (codes.detune_cents.double().clamp(-15, 15) / 1200)
-    phase0 = torch.from_numpy(random.random((len(notes), HARMONICS)))
-    wobble = torch.from_numpy(random.random(len(notes)))
-    rise = ((since_onset.double() - VIBRATO_DELAY_S) / 0.3).clamp(0, 1)
-    swing = instrument.vibrato_cents / 1200 * math.log(2) * rise
-    turn = 2 * math.pi * (VIBRATO_HZ * since_onset.double() + wobble[index])
-    pitch_ratio = 1 + swing * torch.sin(turn)
-    turns = f0[index] * (since_onset.double() - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ))
-    numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
-    stretch = numbers * torch.sqrt(
-        1 + codes.stiffness.double().clamp(0, 6e-3)[:, None] * numbers**2
-    )  # (N, K)
-    if instrument.sustains:
-        stretch = numbers.expand(len(notes), -1)
-    hertz = f0[:, None] * stretch
-    drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (hertz < 0.45 * SAMPLE_RATE)[index]
-    at, k = drawn.nonzero(as_tuple=True)
-    note = index[at]
-    amplitude = 0.5 * 10 ** (levels[at, k] / 20)
-    angle = (2 * math.pi * torch.frac(turns[at] * stretch[note, k] + phase0[note, k])).float()
-    bin_place = (hertz[note, k] * pitch_ratio[at] * FFT_SIZE / SAMPLE_RATE).float()
-    nearest = bin_place.round()
-    column = ((bin_place - nearest + 0.5) * _LOBE_STEPS).round().long()
-    base = frame[at] * (FFT_SIZE // 2 + 1)
-    parity = 1 - 2 * (nearest.long() % 2)
-    real, imaginary = amplitude * torch.cos(angle) * parity, amplitude * torch.sin(angle) * parity
-    for offset in range(-_LOBE_BINS, _LOBE_BINS + 1):
-        target = nearest.long() + offset
-        # A frame is centred on its middle sample: shifting by half a frame turns every other bin by pi.
-        lobe = table[offset + _LOBE_BINS, column] * (1 - 2 * (offset % 2))
-        # A lobe that reaches below 0 Hz comes back conjugated.
-        mirror = torch.where(target < 0, -1.0, 1.0)
-        place = base + target.abs()
-        spectrum[0].index_add_(0, place, real * lobe)
-        spectrum[1].index_add_(0, place, imaginary * lobe * mirror)
+    """All samples of one part at once, mono float32 (length_samples,)."""
+    part = PartSynthesiser(network, notes, instrument, row, seed=seed)
+    blocks = -(-(length_samples + LEAD_SAMPLES) // BLOCK_SAMPLES)
+    samples = np.zeros(blocks * BLOCK_SAMPLES + OVERLAP_SAMPLES, dtype=np.float32)
+    for number in range(blocks):
+        start = number * BLOCK_SAMPLES
+        samples[start : start + BLOCK_SAMPLES + OVERLAP_SAMPLES] += part.block(number)
+    return samples[LEAD_SAMPLES : LEAD_SAMPLES + length_samples]
 
 
 def held_levels_db(
@@ -189,22 +238,19 @@ def held_levels_db(
     return levels
 
 
-def _noise_spectrum(power: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """Random-phase spectra with the given power per band, (frames, bins) complex64."""
-    bands = noise_band_matrix()
-    magnitude = torch.sqrt(FFT_SIZE * (power @ bands))
+def noise_spectrum(power: torch.Tensor, bands: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
+    """Random-phase spectra with the given power per band, (frames, bins) complex64; bands (bands, bins)."""
+    fft_size = 2 * (bands.shape[1] - 1)
+    magnitude = torch.sqrt(fft_size * (power @ bands))
     angle = torch.from_numpy(random.random(tuple(magnitude.shape), dtype=np.float32)) * (2 * math.pi)
     return torch.polar(magnitude, angle)
 
 
-def _overlap_add(spectrum: torch.Tensor, window: torch.Tensor | None) -> torch.Tensor:
-    """Inverse transforms added up FRAME_HOP apart; sample FFT_SIZE // 2 is the centre of frame 0."""
-    frames = torch.fft.irfft(spectrum, FFT_SIZE)
-    if window is not None:
-        frames = frames * window
-    steps = FFT_SIZE // FRAME_HOP
-    parts = frames.view(len(frames), steps, FRAME_HOP)
-    total = torch.zeros(len(frames) + steps - 1, FRAME_HOP)
+def overlap_add(frames: torch.Tensor, hop: int) -> torch.Tensor:
+    """Frames (count, size) added up hop apart, (count + size / hop - 1) * hop samples."""
+    steps = frames.shape[1] // hop
+    parts = frames.view(len(frames), steps, hop)
+    total = torch.zeros(len(frames) + steps - 1, hop)
     for step in range(steps):
         total[step : step + len(frames)] += parts[:, step]
     return total.flatten()

@@ -7,7 +7,7 @@ import pytest
 from scipy import signal
 
 from generator.instruments import BY_NAME, EMBEDDING_ROW
-from generator.synthesis import TimedNote, render_part
+from generator.synthesis import PartSynthesiser, TimedNote, render_part
 from generator.timbre import SAMPLE_RATE, TimbreNetwork
 from generator.weights import TIMBRE, load_timbre, read_digests, read_weights, weights_folder
 
@@ -27,8 +27,7 @@ def play(name: str, notes: list[TimedNote], seconds: float, seed: int = 1) -> np
         BY_NAME[name],
         EMBEDDING_ROW[name],
         length_samples=int(seconds * SAMPLE_RATE),
-        random=np.random.default_rng(seed),
-        progress=lambda _: None,
+        seed=(seed,),
     )
 
 
@@ -108,3 +107,13 @@ def test_the_same_seed_gives_the_same_samples() -> None:
     note = [TimedNote(69, 0.05, 0.4, 90)]
     assert np.array_equal(play("violin", note, 0.6), play("violin", note, 0.6))
     assert not np.array_equal(play("violin", note, 0.6), play("violin", note, 0.6, seed=2))
+
+
+def test_a_block_is_the_same_whichever_were_rendered_before() -> None:
+    notes = [TimedNote(60 + i, 0.2 * i, 0.4, 80) for i in range(10)]
+    part = PartSynthesiser(network(), notes, BY_NAME["violin"], EMBEDDING_ROW["violin"], seed=(1,))
+    later = part.block(2)
+    first = part.block(0)
+    assert np.array_equal(part.block(2), later)
+    assert np.array_equal(part.block(0), first)
+    assert not part.block(9).any()
