@@ -55,6 +55,7 @@ class CallerKind(enum.StrEnum):
     KEY = "key"
     TOKEN = "token"
     OIDC = "oidc"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Caller:
 
 
 ANYBODY = Caller(CallerKind.PUBLIC, "public")
+COMMAND_LINE = Caller(CallerKind.COMMAND, "command-line", frozenset({Scope.OPERATOR}))
 OPERATOR = Caller(CallerKind.TOKEN, "operator-token", frozenset({Scope.OPERATOR}))
 """Whoever has the token of `provenote init` or PROVENOTE_API_TOKEN."""
 

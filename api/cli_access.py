@@ -1,15 +1,17 @@
-"""Commands about who may use the service: `provenote access create`, `list` and `revoke`."""
+"""Commands about who may use the service: `provenote access create`, `list`, `revoke`, `log`."""
 
 import datetime
 from typing import Annotated, Any
 
 import typer
 
-from .access import SCOPES, Scope, parse_scopes
+from .access import COMMAND_LINE, SCOPES, Scope, parse_scopes
 from .accesskeys import AccessKeyRow
+from .accesslog import find_break
 from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
-from .installation import now, open_installation
+from .installation import Installation, now, open_installation
+from .outcomes import BAD
 from .settings import read_settings
 
 DEFAULT_DAYS = 365
@@ -39,6 +41,7 @@ def create_command(
     expires = None if forever else end.strftime("%Y-%m-%dT%H:%M:%SZ")
     with open_installation(read_settings(home)) as installation:
         made = installation.access.create(scopes, label=label, created=now(), expires=expires, daily=daily)
+        _write_down(installation, "access create", made.row)
     if as_json:
         print_json({**describe_key(made.row), "key": made.key})
         return
@@ -78,10 +81,52 @@ def revoke_command(
     """End an API key at once, also in a service that runs."""
     with open_installation(read_settings(home)) as installation:
         row = installation.access.revoke(key_id, now=now())
+        _write_down(installation, "access revoke", row)
     if as_json:
         print_json(describe_key(row))
     else:
         output.print(f"[green]✓[/green] API key {row.key_id} is revoked ({row.label})", highlight=False)
+
+
+@app.command("log")
+def log_command(
+    last: Annotated[int, typer.Option("--last", "-n", help="How many lines to show.", min=1)] = 50,
+    known: Annotated[str | None, typer.Option(help="Hash of a line that was there once.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who did what, and check the whole trail. Exit code 1 if it was changed, or cut before --known."""
+    with open_installation(read_settings(home)) as installation:
+        trail = installation.access_log
+        size, broken = trail.size(), find_break(trail.walk())
+        shown = trail.read(after=max(0, size - last), limit=last)
+        missing = known is not None and all(item.hash.hex() != known for item in trail.walk())
+    events = [item.document() for item in shown if broken is None or item.n < broken]
+    ok = broken is None and not missing
+    if as_json:
+        print_json({"ok": ok, "size": size, "broken_at": broken, "known_missing": missing, "events": events})
+    else:
+        for event in events:
+            said = (
+                event["time"],
+                event["actor"],
+                event["action"],
+                event["outcome"],
+                *event["object"].values(),
+            )
+            output.print("  ".join(said), markup=False)
+        output.print(f"{size} lines, the last {events[-1]['hash']}" if events else "no lines", markup=False)
+        if broken is not None:
+            output.print(f"[bold red]does not hold[/bold red] from line {broken} on")
+        if missing:
+            output.print("[bold red]does not hold[/bold red]: the known line is not in it")
+    if not ok:
+        raise typer.Exit(BAD)
+
+
+def _write_down(installation: Installation, action: str, row: AccessKeyRow) -> None:
+    about = {"key_id": row.key_id, "scopes": row.scopes}
+    installation.access_log.append(COMMAND_LINE, action, "done", time=now(), about=about)
 
 
 def describe_key(row: AccessKeyRow) -> dict[str, Any]:

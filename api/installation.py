@@ -16,6 +16,7 @@ from ledger.policy import UNWITNESSED, Policy, parse_policy
 from ledger.vault import Vault
 
 from .accesskeys import AccessKeys
+from .accesslog import AccessLog
 from .cases import Cases
 from .catalogue import Catalogue
 from .copies import Copies
@@ -56,6 +57,7 @@ class Installation:
     catalogue: Catalogue
     access: AccessKeys
     cases: Cases
+    access_log: AccessLog
     authorities: tuple[Authority, ...] = ()
 
     def __enter__(self) -> "Installation":
@@ -74,6 +76,7 @@ class Installation:
         self.catalogue.close()
         self.access.close()
         self.cases.close()
+        self.access_log.close()
         self.attestations.close()
         self.vault.close()
 
@@ -199,6 +202,7 @@ def open_installation(settings: Settings) -> Installation:
         Catalogue(settings),
         AccessKeys(url),
         Cases(url),
+        AccessLog(url),
         authorities,
     )
 

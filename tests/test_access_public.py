@@ -172,14 +172,15 @@ def test_other_origins_and_tls_are_settings_and_a_body_that_drips_is_given_up(st
         assert client.options("/v1/verifications", headers=asked).status_code == 200
         assert allowed.headers["strict-transport-security"].startswith("max-age=")
         for path in ("/v1/verifications", "/v1/tracks"):
-            with socket.create_connection(
-                (client.base_url.host, client.base_url.port or 80), timeout=30
-            ) as raw:
-                headers = ("host: x", "connection: close", "content-length: 99", "", "abc")
-                raw.sendall("\r\n".join((f"POST {path} HTTP/1.1", *headers)).encode())
-                answer = b"".join(iter(lambda: raw.recv(65_536), b"")).decode()
-            assert answer.startswith("HTTP/1.1 408 "), answer
-            assert "/too-slow" in answer
+            head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99"
+            address = client.base_url.host, client.base_url.port or 80
+            with socket.create_connection(address, timeout=30) as raw:
+                raw.sendall(f"{head}\r\n\r\nabc".encode())
+                answer = b""
+                while part := raw.recv(65_536):
+                    answer += part
+            assert answer.startswith(b"HTTP/1.1 408 "), answer
+            assert b"/too-slow" in answer
     assert list((stamped.home / "incoming").glob("upload-*")) == []
 
 

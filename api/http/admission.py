@@ -15,7 +15,7 @@ from fastapi import Depends, Request, Security
 from ..access import Caller
 from ..evidence import Evidence
 from ..quotas import DAY_S, MINUTE_S, Bound, name_client
-from .authorisation import Requirement, get_caller
+from .authorisation import get_caller
 from .context import Context, UsedContext
 
 
@@ -23,6 +23,7 @@ def count_question(
     request: Request, context: UsedContext, caller: Annotated[Caller, Depends(get_caller)]
 ) -> Caller:
     """Count a question to the detector and return the caller; QuotaError when a bound is reached."""
+    request.state.audited = True
     if caller.known:
         if caller.daily is not None:
             bound = Bound(caller.daily, DAY_S, f"this key has {caller.daily} questions a day")
@@ -37,20 +38,9 @@ def count_question(
     return caller
 
 
-class Question(Requirement):
-    """A dependency that lets everybody pass who has not asked too often."""
-
-    def __init__(self) -> None:
-        super().__init__(())
-
-    def __call__(self, caller: Annotated[Caller, Depends(count_question)]) -> Caller:
-        """Return the caller."""
-        return caller
-
-
 def ask_detector() -> Any:
     """Return the dependency of a route that examines what strangers send."""
-    return Security(Question())
+    return Security(count_question)
 
 
 def limit_versions(context: Context, caller: Caller) -> Callable[[Evidence], None]:

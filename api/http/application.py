@@ -18,11 +18,12 @@ from ..publishing import Publisher
 from ..quotas import open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
-from . import issue_routes, log_routes, report_routes, tile_routes, track_routes
+from . import access_routes, issue_routes, log_routes, report_routes, tile_routes, track_routes
 from .authorisation import describe_security
 from .context import Context
 from .problems import Problem, add_handlers, answer
 from .protection import add_protection
+from .trail import AuditTrail
 from .uploads import remove_stale_uploads
 
 JSON_BODY_BYTES = 64 << 10
@@ -38,6 +39,7 @@ TAGS = [
     {"name": "issue", "description": "New tracks, as jobs. For issuers."},
     {"name": "tracks", "description": "Registered tracks and their history."},
     {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
+    {"name": "access", "description": "Who did what. For operators."},
     {"name": "service", "description": "The service itself."},
 ]
 
@@ -82,10 +84,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for module in (track_routes, report_routes, issue_routes, log_routes, tile_routes):
+    for module in (track_routes, report_routes, issue_routes, log_routes, tile_routes, access_routes):
         app.include_router(module.router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)
+    app.add_middleware(AuditTrail)
     add_protection(app, settings.access)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app

@@ -58,9 +58,12 @@ class Requirement:
     def __init__(self, scopes: tuple[Scope, ...]) -> None:
         self.scopes = scopes
 
-    def __call__(self, caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
+    def __call__(self, request: Request, caller: Annotated[Caller, Depends(get_caller)]) -> Caller:
         """Return the caller; TokenError for a stranger, ScopeError for somebody without the scope."""
-        if not self.scopes or caller.may(*self.scopes):
+        if not self.scopes:
+            return caller
+        request.state.audited = True
+        if caller.may(*self.scopes):
             return caller
         names = " or ".join(self.scopes)
         if not caller.known:

@@ -279,6 +279,27 @@ class Health(Wire):
     damaged: Annotated[list[int], Field(description="Entries with which scrubbing found something wrong.")]
 
 
+class AccessEventItem(Wire):
+    """A line of the audit trail."""
+
+    n: Annotated[int, Field(examples=[7])]
+    time: Annotated[str, Field(examples=[TIME])]
+    actor: Annotated[str, Field(description="A key's id, or `public`.", examples=[TRACK_ID])]
+    kind: Annotated[str, Field(description="public, key, token, oidc or command", examples=["key"])]
+    scopes: Annotated[list[str], Field(examples=[["issuer"]])]
+    action: Annotated[str, Field(examples=["POST /v1/stamps"])]
+    object: Annotated[dict[str, str], Field(description="Ids of what it was done to.")]
+    outcome: Annotated[str, Field(description="HTTP status, or `done`.", examples=["202"])]
+    hash: Annotated[str, Field(description="Link of the chain.", examples=[HASH])]
+
+
+class AccessLogPage(Wire):
+    """A page of the audit trail; `next` is the `after` of the next page, or null."""
+
+    events: list[AccessEventItem]
+    next: int | None
+
+
 class ReasonItem(Wire):
     """A reason with its stable code."""
 
