@@ -1,6 +1,7 @@
-"""Commands that run something longer: serve and demo."""
+"""Commands that run something longer: serve, work and demo."""
 
 import contextlib
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from .settings import read_settings
 def add_commands(app: typer.Typer) -> None:
     """Register the commands of this file."""
     app.command("serve")(serve_command)
+    app.command("work")(work_command)
     app.command("demo")(demo_command)
 
 
@@ -42,6 +44,35 @@ def serve_command(
             server.run(sockets=[sock])
         if not server.started:
             raise LedgerFolderError(f"{settings.home}: the service could not start; its log says why")
+
+
+def work_command(
+    until_empty: Annotated[
+        bool, typer.Option("--until-empty", help="Stop when no job is left to be taken now.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Work on the jobs of a service, in this process; any number may run beside it.
+
+    Interrupted, it hands the job at hand back: another worker, or the next start, begins it anew.
+    """
+    from .jobqueue import JobQueue
+    from .worker import Worker, settle
+
+    settings = read_settings(home)
+    with open_installation(settings) as installation, contextlib.closing(JobQueue(settings)) as queue:
+        worker = Worker(installation, queue)
+        output.print(f"working on the jobs of {settings.home}", markup=False)
+        settle(installation)
+        if until_empty:
+            worker.run(until_empty=True)
+            output.print(f"{worker.taken} jobs taken")
+            return
+        worker.start()
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:  # also how SIGTERM arrives
+            worker.close()
 
 
 def demo_command(

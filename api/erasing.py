@@ -24,9 +24,10 @@ from .audiofile import write_synced
 from .errors import WriteError
 from .fingerprints import FingerprintRow
 from .installation import Installation, now
+from .jobtable import JobRow
 from .openings import list_openings
 from .recording import Erasure
-from .registry import CreditRow, JobRow, TrackRow
+from .registry import CreditRow, TrackRow
 from .release import BUNDLE_NAME, name_asset
 
 LABELS = frozenset({"prompt", "title", "artist"})

@@ -22,6 +22,7 @@ from .catalogue import Catalogue
 from .copies import Copies
 from .credentialkeys import make_authority
 from .errors import LedgerFolderError
+from .jobtable import JobTable
 from .keyring import (
     Keyring,
     PublicKeys,
@@ -49,6 +50,7 @@ class Installation:
     keyring: Keyring
     store: Store
     registry: Registry
+    jobs: JobTable
     attestations: Attestations
     policy: Policy
     heads: HeadIndex
@@ -72,6 +74,7 @@ class Installation:
         """Close the database connections."""
         self.store.close()
         self.registry.close()
+        self.jobs.close()
         self.copies.close()
         self.catalogue.close()
         self.access.close()
@@ -83,7 +86,12 @@ class Installation:
 
 def now() -> str:
     """Return the time as RFC 3339 UTC to the second, such as 2026-11-22T17:31:32Z."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(datetime.datetime.now(datetime.UTC).timestamp())
+
+
+def format_time(time_s: float) -> str:
+    """Return POSIX seconds as RFC 3339 UTC to the second."""
+    return datetime.datetime.fromtimestamp(time_s, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def make_installation(settings: Settings, *, origin: str | None = None) -> tuple[PublicKeys, str]:
@@ -194,6 +202,7 @@ def open_installation(settings: Settings) -> Installation:
         keyring,
         store,
         Registry(url),
+        JobTable(url),
         Attestations(url),
         policy,
         heads,

@@ -21,7 +21,9 @@ from ledger.note import MAX_NOTE_BYTES
 from ledger.publication import Publication, publish, read_publication
 from ledger.witness import Post
 
+from .errors import WriteError
 from .installation import Installation, now
+from .leading import Lead
 from .tilefetch import web_fetch
 from .timestamping import Stamping, complete_promises, stamp_publication
 
@@ -143,8 +145,9 @@ def find_published_note(installation: Installation) -> bytes:
 class Publisher:
     """A thread that publishes whenever the log has grown, or a witness has not cosigned yet."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, lead: Lead) -> None:
         self._installation = installation
+        self._lead = lead
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._latest: Publication | None = None
@@ -168,11 +171,15 @@ class Publisher:
         with web_post() as post:
             while True:
                 try:
-                    self._latest = publish_once(self._installation, post, sizes=sizes)
-                    interval_s = self._installation.settings.timestamp_interval_s
-                    if stamp_once(self._installation, self._latest, interval_s=interval_s):
-                        complete_once(self._installation)
-                except ledger.LedgerError:
+                    if self._lead.take():
+                        self._publish(post, sizes)
+                except (ledger.LedgerError, WriteError):
                     logger.exception("the checkpoint could not be published; trying again")
                 if self._stopping.wait(self._installation.settings.publish_interval_s):
                     return
+
+    def _publish(self, post: Post, sizes: dict[str, int]) -> None:
+        self._latest = publish_once(self._installation, post, sizes=sizes)
+        interval_s = self._installation.settings.timestamp_interval_s
+        if stamp_once(self._installation, self._latest, interval_s=interval_s):
+            complete_once(self._installation)

@@ -1,8 +1,8 @@
-"""The registry: which tracks exist, which mark belongs to which, and the jobs of the service.
+"""The registry: which tracks exist, and which mark belongs to which.
 
 Rows are what must be kept apart from the public ledger, because it can be erased: mark_id, prompt, salts,
 titles, artists. The ledger holds salted commitments to them; `api.verification` recomputes those, so a
-changed row is found out. Four tables beside the ledger's own, in the same database file and through the
+changed row is found out. Three tables beside the ledger's own, in the same database file and through the
 same SQLite library:
 
 | table | holds |
@@ -10,14 +10,13 @@ same SQLite library:
 | track | one row for each track: pending (written, not yet logged) or released |
 | mark | mark_id and salt of the mark in each track |
 | track_credit | declared title and artist of a track, with the salts of their commitments |
-| job | one row for each job of the service, with the request and how far it got |
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
 
 import sqlalchemy
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from ledger.database import open_database
@@ -25,15 +24,6 @@ from ledger.database import open_database
 from .errors import MissingError, RegisteredError
 
 PENDING, RELEASED = "pending", "released"
-QUEUED, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED = (
-    "queued",
-    "running",
-    "done",
-    "failed",
-    "cancelled",
-    "interrupted",
-)
-UNFINISHED = (QUEUED, RUNNING)
 
 
 class TrackRow(SQLModel, table=True):
@@ -90,26 +80,8 @@ class CreditRow(SQLModel, table=True):
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-class JobRow(SQLModel, table=True):
-    """A job of the service; `request` and `problem` are JSON."""
-
-    __tablename__ = "job"
-    __table_args__ = (Index("job_state", "state"),)
-
-    job_id: str = Field(sa_column=Column(Text, primary_key=True))
-    kind: str = Field(sa_column=Column(Text, nullable=False))
-    state: str = Field(sa_column=Column(Text, nullable=False))
-    stage: str = Field(sa_column=Column(Text, nullable=False))
-    fraction: float = Field(sa_column=Column(Float, nullable=False))
-    request: str = Field(sa_column=Column(Text, nullable=False))
-    track_id: str = Field(sa_column=Column(Text, nullable=False))
-    problem: str | None = Field(default=None, sa_column=Column(Text))
-    created: str = Field(sa_column=Column(Text, nullable=False))
-    updated: str = Field(sa_column=Column(Text, nullable=False))
-
-
 class Registry:
-    """Reads and writes of the four tables; each method is one transaction.
+    """Reads and writes of the three tables; each method is one transaction.
 
     Raises (every method)
     ---------------------
@@ -232,31 +204,3 @@ class Registry:
         """Return tracks that were reserved and not released: in progress, or left by a crash."""
         with self._session() as session:
             return list(session.exec(select(TrackRow).where(col(TrackRow.state) == PENDING)))
-
-    def add_job(self, job: JobRow) -> None:
-        """Write a new job."""
-        with self._session(write=True) as session:
-            session.add(job)
-
-    def get_job(self, job_id: str) -> JobRow:
-        """Return a job's row; MissingError when there is none."""
-        with self._session() as session:
-            row = session.get(JobRow, job_id)
-        if row is None:
-            raise MissingError(f"no job {job_id!r:.80}")
-        return row
-
-    def update_job(self, job_id: str, *, updated: str, **changes: str | float | None) -> None:
-        """Change columns of a job that is not finished; a finished one stays as it is."""
-        with self._session(write=True) as session:
-            session.execute(
-                sqlalchemy.update(JobRow)
-                .where(col(JobRow.job_id) == job_id, col(JobRow.state).in_(UNFINISHED))
-                .values(updated=updated, **changes)
-            )
-
-    def list_unfinished_jobs(self) -> list[JobRow]:
-        """Return jobs that are queued or running, oldest first."""
-        with self._session() as session:
-            query = select(JobRow).where(col(JobRow.state).in_(UNFINISHED)).order_by(col(JobRow.created))
-            return list(session.exec(query))

@@ -23,6 +23,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from ledger import LedgerError, make_bundle
@@ -33,7 +34,7 @@ from .errors import WriteError
 from .installation import Installation
 from .openings import list_openings
 from .originals import drop_original
-from .registry import TrackRow
+from .registry import RELEASED, TrackRow
 
 BUNDLE_NAME = "bundle.json"
 COPY_SUFFIX = ".copy"
@@ -120,32 +121,51 @@ def abandon(installation: Installation, track_id: str) -> None:
         shutil.rmtree(installation.settings.incoming / track_id, ignore_errors=True)
 
 
+class Fate(Enum):
+    """What became of a track that a crash may have left half-way."""
+
+    HELD = "held"  # somebody is making it right now
+    FINISHED = "finished"  # it was logged; it is released now
+    STUCK = "stuck"  # it was logged, and cannot be released
+    REMOVED = "removed"  # it never reached the ledger, and what was left of it is gone
+    ABSENT = "absent"  # there was nothing
+
+
+def recover_track(installation: Installation, track_id: str) -> Fate:
+    """Finish or remove what a crash left of one track; one that is released already is FINISHED."""
+    with try_lock(locate_lock(installation, track_id)) as free:
+        if not free:
+            return Fate.HELD
+        # Read under the lock: the process that held it may have just finished.
+        track = installation.registry.find_track(track_id)
+        if track is not None and track.state == RELEASED:
+            return Fate.FINISHED
+        if track is not None and installation.store.head(name_asset(track_id)) is not None:
+            try:
+                finish_release(installation, track)
+            except WriteError:
+                logger.exception("track %s cannot be finished", track_id)
+                return Fate.STUCK
+            return Fate.FINISHED
+        if track is None and not (installation.settings.incoming / track_id).is_dir():
+            return Fate.ABSENT
+        abandon(installation, track_id)
+        return Fate.REMOVED
+
+
 def recover(installation: Installation) -> Recovery:
     """Finish or remove what a crash left; called before new work by every program that writes."""
-    finished, removed = [], []
-    known = {track.track_id: track for track in installation.registry.list_pending()}
+    known = {track.track_id for track in installation.registry.list_pending()}
     folders = {
         path.name
         for path in installation.settings.incoming.iterdir()
         if path.is_dir() and not path.name.endswith(COPY_SUFFIX)  # those are `api.deliveries`' to recover
     }
-    for track_id in sorted(known.keys() | folders):
-        with try_lock(locate_lock(installation, track_id)) as free:
-            if not free:
-                continue
-            # Read again under the lock: the process that held it may have just finished.
-            track = installation.registry.find_track(track_id)
-            if track is not None and installation.store.head(name_asset(track_id)) is not None:
-                try:
-                    finish_release(installation, track)
-                except WriteError:
-                    logger.exception("track %s cannot be finished", track_id)
-                else:
-                    finished.append(track_id)
-            elif track is not None or (installation.settings.incoming / track_id).is_dir():
-                abandon(installation, track_id)
-                removed.append(track_id)
-    return Recovery(tuple(finished), tuple(removed))
+    fates = {track_id: recover_track(installation, track_id) for track_id in sorted(known | folders)}
+    return Recovery(
+        tuple(track_id for track_id, fate in fates.items() if fate is Fate.FINISHED),
+        tuple(track_id for track_id, fate in fates.items() if fate is Fate.REMOVED),
+    )
 
 
 def locate_lock(installation: Installation, track_id: str) -> Path:

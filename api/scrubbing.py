@@ -20,7 +20,9 @@ from typing import Any
 import ledger
 from ledger.scrubbing import ScrubReport, scrub
 
+from .errors import WriteError
 from .installation import Installation, now
+from .leading import Lead
 
 MAX_FINDINGS = 100
 logger = logging.getLogger(__name__)
@@ -99,8 +101,9 @@ def scrub_some(installation: Installation, *, limit_s: float | None = None) -> l
 class Scrubber:
     """A thread that scrubs a slice of the log every few seconds."""
 
-    def __init__(self, installation: Installation, interval_s: float) -> None:
+    def __init__(self, installation: Installation, lead: Lead, interval_s: float) -> None:
         self._installation = installation
+        self._lead = lead
         self._interval_s = interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scrubber", daemon=True)
@@ -117,6 +120,7 @@ class Scrubber:
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
             try:
-                scrub_some(self._installation, limit_s=0.0)
-            except (ledger.LedgerError, OSError):
+                if self._lead.take():
+                    scrub_some(self._installation, limit_s=0.0)
+            except (ledger.LedgerError, OSError, WriteError):
                 logger.exception("scrubbing failed; trying again")

@@ -8,6 +8,7 @@
 | PROVENOTE_MAX_UPLOAD_MB | largest audio file taken, in MiB | 2048 |
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
+| PROVENOTE_JOB_WORKERS | jobs at the same time in the service; 0: only in `provenote work` | 1 |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
 | PROVENOTE_SCRUB_S | seconds between two slices (256 entries) that the service hashes again | 60 |
 | PROVENOTE_LOCK_STORE | file of the lock store: on another disk, outside the backup of the ledger folder | |
@@ -36,6 +37,7 @@ The folder:
     |- copies/<copy id>/   audio of each delivered copy
     |- originals/          recordings before their marks, sealed (`api.originals`)
     |- cases.lock          held while a step of a case is written
+    |- queue.db            ids of jobs that wait to be taken; can be lost without harm
     |- scrub.json          where scrubbing stands, and what it found
     `- incoming/           work in progress; emptied by the next start
 """
@@ -64,6 +66,7 @@ class Settings:
     keys: Path
     limits: Limits = DEFAULT_LIMITS
     verifications: int = 2
+    job_workers: int = 1
     publish_interval_s: int = 10
     timestamp_interval_s: int = 3600
     scrub_interval_s: int = 60
@@ -87,6 +90,11 @@ class Settings:
     def database(self) -> Path:
         """The ledger's database file."""
         return self.home / "ledger.db"
+
+    @property
+    def queue(self) -> Path:
+        """File of the queue of jobs, where the database is SQLite; it can be lost without harm."""
+        return self.home / "queue.db"
 
     @property
     def scrubbing(self) -> Path:
@@ -170,6 +178,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
             max_seconds=_read_number(environment, "PROVENOTE_MAX_SECONDS", DEFAULT_LIMITS.max_seconds),
         ),
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
+        job_workers=_read_number(environment, "PROVENOTE_JOB_WORKERS", 1, least=0),
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
         scrub_interval_s=_read_number(environment, "PROVENOTE_SCRUB_S", 60),
@@ -221,10 +230,10 @@ def _read_choice(environment: Mapping[str, str], name: str, *, default: bool) ->
     return text == "yes"
 
 
-def _read_number(environment: Mapping[str, str], name: str, default: int) -> int:
+def _read_number(environment: Mapping[str, str], name: str, default: int, *, least: int = 1) -> int:
     text = environment.get(name)
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise SettingsError(f"{name}: expected a whole number from 1 to 1000000, got {text!r}")
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 1_000_000:
+        raise SettingsError(f"{name}: expected a whole number from {least} to 1000000, got {text!r}")
     return int(text)

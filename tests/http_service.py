@@ -31,6 +31,7 @@ def served(home: Path, **environment: str) -> Iterator[httpx.Client]:
                 time.sleep(0.01)
             address = f"http://127.0.0.1:{sock.getsockname()[1]}"
             with httpx.Client(base_url=address, timeout=60) as client:
+                client.stop = lambda: setattr(server, "should_exit", True)  # type: ignore[attr-defined]
                 yield client
         finally:
             server.should_exit = True

@@ -18,14 +18,14 @@ from conftest import Stamped, make_music, write_audio
 from http_service import served
 
 import ledger
-from api.errors import LedgerFolderError, PortError
+from api.errors import PortError
 from api.http import create_app
-from api.http.server import bind, hold_serving_lock
+from api.http.server import bind
 from api.installation import open_installation
 from api.issuing import make_track_id
+from api.jobtable import JobRow
 from api.keyring import read_public_keys
 from api.outcomes import PROBLEM_BASE
-from api.registry import JobRow
 from api.settings import Settings, read_settings
 from ledger.merkle import check_consistency, check_inclusion
 
@@ -361,17 +361,26 @@ def test_pages_of_tracks_follow_one_another(client: httpx.Client, track: Stamped
     assert found == whole
 
 
-def test_jobs_of_a_service_that_stopped_are_settled_at_the_next_start(stamped: Stamped) -> None:
+def test_jobs_of_a_version_without_leases_are_settled_at_the_next_start(stamped: Stamped) -> None:
     with open_installation(read_settings(stamped.home, {})) as installation:
         for job_id, track_id in (("0" * 16, make_track_id()), ("1" * 16, stamped.track_id)):
-            installation.registry.add_job(
+            installation.jobs.add(
                 JobRow(
                     job_id=job_id,
                     kind="stamp",
                     state="running",
                     stage="mark",
                     fraction=0.5,
-                    request="{}",
+                    request=json.dumps(
+                        {
+                            **dict.fromkeys(("title", "artist", "isrc", "source_type")),
+                            "format": "flac",
+                            "bits": 24,
+                            "margin": "off",
+                            "strength": "default",
+                            "if_known": "refuse",
+                        }
+                    ),
                     track_id=track_id,
                     created="2026-01-01T00:00:00Z",
                     updated="2026-01-01T00:00:00Z",
@@ -379,39 +388,107 @@ def test_jobs_of_a_service_that_stopped_are_settled_at_the_next_start(stamped: S
             )
     (stamped.home / "incoming" / "upload-0").write_bytes(b"left over")
     with served(stamped.home) as client:
-        lost = client.get("/v1/jobs/" + "0" * 16, headers=authorised(stamped)).json()
-        done = client.get("/v1/jobs/" + "1" * 16, headers=authorised(stamped)).json()
+        lost = wait_for(client, stamped, "/v1/jobs/" + "0" * 16)
+        done = wait_for(client, stamped, "/v1/jobs/" + "1" * 16)
     assert lost["state"] == "interrupted"
     assert "nothing was registered" in lost["problem"]["detail"]
     assert (done["state"], done["track_id"]) == ("done", stamped.track_id)
     assert list((stamped.home / "incoming").iterdir()) == []
 
 
-def test_a_stopping_service_interrupts_its_job_and_registers_nothing(
+def test_a_stopping_service_hands_its_job_back_and_the_next_one_does_it_once(
     stamped: Stamped, tmp_path: Path
 ) -> None:
-    song = write_audio(tmp_path / "long.wav", np.tile(make_music(6.0, seed=23, channels=1), 10))
+    song = write_audio(tmp_path / "long.wav", np.tile(make_music(6.0, seed=23, channels=1), 4))
     with served(stamped.home) as client:
-        answer = client.post("/v1/stamps", content=song.read_bytes(), headers=authorised(stamped))
-        job_id = answer.json()["job_id"]
+        answer = client.post("/v1/stamps?margin=off", content=song.read_bytes(), headers=authorised(stamped))
+        while client.get(answer.headers["location"], headers=authorised(stamped)).json()["state"] == "queued":
+            time.sleep(0.02)
     with open_installation(read_settings(stamped.home, {})) as installation:
-        assert installation.registry.get_job(job_id).state == "interrupted"
+        job = installation.jobs.get(answer.json()["job_id"])
+        assert (job.state, job.attempts, job.problem) == ("queued", 0, None)
+        assert [path.name for path in installation.settings.incoming.iterdir()] == [f"{job.job_id}.input"]
+    with served(stamped.home) as client:
+        assert wait_for(client, stamped, answer.headers["location"])["state"] == "done"
+    with open_installation(read_settings(stamped.home, {})) as installation:
         mentions = installation.store.mentions(0, installation.store.state().size)
         assert [item.asset for item in mentions if item.asset != "log"] == [
             "keys",
             f"track:{stamped.track_id}",
+            f"track:{job.track_id}",
         ]
         assert list(installation.settings.incoming.iterdir()) == []
 
 
-def test_two_services_never_share_a_ledger_folder(stamped: Stamped) -> None:
-    settings = read_settings(stamped.home, {})
-    with (
-        hold_serving_lock(settings),
-        pytest.raises(LedgerFolderError, match="another service"),
-        hold_serving_lock(settings),
-    ):
-        pass
+def read_events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
+    """Read server-sent events as the HTML standard says, comments and `retry` aside."""
+    found: dict[str, Any] = {}
+    for line in answer.iter_lines():
+        name, _, value = line.partition(": ")
+        if line == "" and "data" in found:
+            yield {**found, "data": json.loads(found["data"])}
+        found = {} if line == "" else {**found, name: value}
+
+
+def test_progress_is_streamed_and_goes_on_where_a_client_comes_back(
+    client: httpx.Client, track: Stamped, tmp_path: Path
+) -> None:
+    song = write_audio(tmp_path / "new.flac", make_music(8.0, seed=25))
+    headers = authorised(track)
+    answer = client.post("/v1/stamps?margin=off&priority=high", content=song.read_bytes(), headers=headers)
+    address = f"{answer.headers['location']}/events"
+    with client.stream("GET", address, headers=headers) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        first = next(read_events(stream))
+    assert first["data"]["job_id"] == answer.json()["job_id"]
+    with client.stream("GET", address, headers={**headers, "last-event-id": first["id"]}) as stream:
+        rest = list(read_events(stream))
+    ids = [int(item["id"]) for item in (first, *rest)]
+    assert ids == sorted(set(ids))
+    assert [item["event"] for item in rest if item["event"] != "running"] == ["done"]
+    assert rest[-1]["data"] == client.get(answer.headers["location"], headers=headers).json()
+    again = client.get(address, headers={**headers, "last-event-id": rest[-1]["id"]})
+    assert again.status_code == 204
+    check_problem(client.get(address), 401, "unauthorised")
+    check_problem(client.get(f"/v1/jobs/{'0' * 16}/events", headers=headers), 404, "not-found")
+    check_problem(client.get(address, headers={**headers, "last-event-id": "x"}), 422, "malformed")
+
+
+def test_a_stream_ends_when_the_service_stops(stamped: Stamped) -> None:
+    with open_installation(read_settings(stamped.home, {})) as installation:
+        installation.jobs.add(
+            JobRow(
+                job_id="a" * 16,
+                kind="issue",
+                state="queued",
+                stage="queued",
+                fraction=0.0,
+                request="{}",
+                track_id=make_track_id(),
+                created="2026-01-01T00:00:00Z",
+                updated="2026-01-01T00:00:00Z",
+                due_s=1 << 32,
+            )
+        )
+    heard: list[str] = []
+    address = f"/v1/jobs/{'a' * 16}/events"
+    with served(stamped.home) as client, client.stream("GET", address, headers=authorised(stamped)) as stream:
+        lines = stream.iter_lines()
+        heard.append(next(lines))
+        client.stop()  # type: ignore[attr-defined]
+        heard.extend(lines)  # to its end, for which the server waits
+    assert "event: queued" in heard
+
+
+def test_two_services_share_a_ledger_folder_and_one_of_them_publishes(
+    stamped: Stamped, tmp_path: Path
+) -> None:
+    with served(stamped.home, PROVENOTE_JOB_WORKERS="0") as first, served(stamped.home) as second:
+        song = write_audio(tmp_path / "a.flac", make_music(6.0, seed=24))
+        answer = first.post("/v1/stamps?margin=off", content=song.read_bytes(), headers=authorised(stamped))
+        assert wait_for(first, stamped, answer.headers["location"])["state"] == "done"
+        published = [item.get("/health").json()["published_size"] for item in (first, second)]
+    assert published[1] is None
 
 
 def test_a_port_in_use_is_an_error() -> None:
@@ -450,7 +527,7 @@ def test_the_openapi_document_is_complete(tmp_path: Path) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert len(operations) == 23
+    assert len(operations) == 25
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for name, operation in operations.items():
         assert operation["summary"], name

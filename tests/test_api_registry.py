@@ -9,7 +9,8 @@ from sqlmodel import SQLModel
 
 from api import registry as r
 from api.errors import MissingError, RegisteredError
-from api.registry import JobRow, MarkRow, Registry, TrackRow
+from api.jobtable import JobRow
+from api.registry import MarkRow, Registry, TrackRow
 from ledger.database import open_database
 from ledger.migration import downgrade, upgrade
 
@@ -43,24 +44,10 @@ def make_mark(mark_id: str, track_id: str) -> MarkRow:
     return MarkRow(mark_id=mark_id, track_id=track_id, salt=b"s", profile="pn1", watermark_key_id="k")
 
 
-def make_job(job_id: str) -> JobRow:
-    return JobRow(
-        job_id=job_id,
-        kind="stamp",
-        state=r.QUEUED,
-        stage="queued",
-        fraction=0.0,
-        request="{}",
-        track_id="t",
-        created="2026-01-01T00:00:00Z",
-        updated="2026-01-01T00:00:00Z",
-    )
-
-
 def test_the_migration_makes_exactly_the_tables_that_the_program_reads(url: str) -> None:
     engine = open_database(url).engine
     found = sqlalchemy.inspect(engine)
-    for name in ("track", "mark", "job"):
+    for name in ("track", "mark", JobRow.__tablename__):
         declared = SQLModel.metadata.tables[name]
         columns = {column["name"]: column for column in found.get_columns(name)}
         assert set(columns) == set(declared.columns.keys())
@@ -79,7 +66,7 @@ def test_the_migration_runs_down_and_up_again(url: str) -> None:
     assert not {"track", "mark", "job"} & set(sqlalchemy.inspect(engine).get_table_names())
     engine.dispose()
     upgrade(url)
-    Registry(url).add_job(make_job("j"))
+    Registry(url).add_pending(make_track("a"), make_mark("m", "a"))
 
 
 def test_a_track_is_pending_until_it_is_released(url: str) -> None:
@@ -126,14 +113,3 @@ def test_pages_of_tracks_are_in_order_and_complete(url: str) -> None:
         registry.release(name)
     assert [row.track_id for row in registry.list_tracks(limit=2)] == ["a", "b"]
     assert [row.track_id for row in registry.list_tracks(limit=9, after="b")] == ["c", "d"]
-
-
-def test_a_finished_job_never_changes_again(url: str) -> None:
-    registry = Registry(url)
-    registry.add_job(make_job("j"))
-    registry.update_job("j", updated="2026-01-01T00:00:01Z", state=r.DONE)
-    registry.update_job("j", updated="2026-01-01T00:00:02Z", state=r.FAILED)
-    assert (registry.get_job("j").state, registry.get_job("j").updated) == (r.DONE, "2026-01-01T00:00:01Z")
-    assert registry.list_unfinished_jobs() == []
-    with pytest.raises(MissingError):
-        registry.get_job("k")

@@ -3,30 +3,43 @@
 import contextlib
 import importlib.metadata
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..engines import EngineSlot
 from ..errors import SlowBodyError, TooLargeError
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
+from ..leading import Lead
 from ..publishing import Publisher
 from ..quotas import open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
-from . import access_routes, issue_routes, log_routes, report_routes, tile_routes, track_routes
+from ..worker import Worker, settle
+from . import (
+    access_routes,
+    issue_routes,
+    job_routes,
+    log_routes,
+    report_routes,
+    tile_routes,
+    track_routes,
+)
 from .authorisation import describe_security
 from .context import Context
 from .problems import Problem, add_handlers, answer
 from .protection import add_protection
 from .trail import AuditTrail
-from .uploads import remove_stale_uploads
 
 JSON_BODY_BYTES = 64 << 10
+STREAM_THREADS = 4
+"""Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = ("/v1/identifications", "/v1/stamps", "/v1/verifications")
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -44,20 +57,32 @@ TAGS = [
 ]
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the service for a ledger folder; the folder is opened when the application starts."""
+def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """Build the service for a ledger folder; the folder is opened when the application starts.
+
+    `is_stopping` is asked by streams of events, which end by it.
+    """
 
     @contextlib.asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
-        with open_installation(settings) as installation:
-            remove_stale_uploads(settings)
+        with contextlib.ExitStack() as stack:
+            installation = stack.enter_context(open_installation(settings))
             quotas = open_quotas(settings)
+            stack.callback(quotas.close)
             jobs = Jobs(installation)
-            jobs.start()
-            publisher = Publisher(installation)
-            publisher.start()
-            scrubber = Scrubber(installation, settings.scrub_interval_s)
-            scrubber.start()
+            stack.callback(jobs.close)
+            engine, lead = EngineSlot(), Lead(settings)
+            stack.callback(lead.close)
+            settle(installation)
+            publisher = Publisher(installation, lead)
+            parts: list[Publisher | Scrubber | Worker] = [
+                publisher,
+                Scrubber(installation, lead, settings.scrub_interval_s),
+                *(Worker(installation, jobs.queue, engine) for _ in range(settings.job_workers)),
+            ]
+            for part in parts:
+                part.start()
+                stack.callback(part.close)
             app.state.context = Context(
                 installation=installation,
                 jobs=jobs,
@@ -65,14 +90,10 @@ def create_app(settings: Settings) -> FastAPI:
                 places=threading.BoundedSemaphore(settings.verifications),
                 publisher=publisher,
                 quotas=quotas,
+                stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
+                is_stopping=is_stopping,
             )
-            try:
-                yield
-            finally:
-                scrubber.close()
-                publisher.close()
-                jobs.close()
-                quotas.close()
+            yield
 
     app = FastAPI(
         title="Provenote",
@@ -84,7 +105,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    for module in (track_routes, report_routes, issue_routes, log_routes, tile_routes, access_routes):
+    for module in (
+        track_routes,
+        report_routes,
+        issue_routes,
+        job_routes,
+        log_routes,
+        tile_routes,
+        access_routes,
+    ):
         app.include_router(module.router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)

@@ -2,13 +2,13 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import anyio
 from fastapi import Depends, Request
 
-from ..engines import EngineSlot
 from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
@@ -29,7 +29,8 @@ class Context:
     places: threading.BoundedSemaphore
     publisher: Publisher
     quotas: Quotas
-    engine: EngineSlot = field(default_factory=EngineSlot)
+    stream_threads: anyio.CapacityLimiter
+    is_stopping: Callable[[], bool]
 
     @contextlib.contextmanager
     def take_place(self) -> Iterator[None]:

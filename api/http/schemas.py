@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..installation import format_time
+from ..jobtable import JobRow
 from ..margin import Margin, MarginPolicy, document_margin
 from ..marking import Strength
-from ..registry import JobRow, TrackRow
+from ..registry import TrackRow
 from ..resemblance import ResemblancePolicy
 from ..verdict import VERDICTS
 
@@ -18,6 +20,9 @@ TrackId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[TRACK_ID])]
 MARGIN_POLICY = "off: do not predict; report: predict and say; require: refuse without enough margin."
 STRENGTH = "How strongly the mark is embedded; how that sounds is measured in docs/watermark.md."
 IF_KNOWN = "When it sounds like a known recording: refuse, link it as derived, or allow and log the conflict."
+PRIORITY = "Jobs of a higher one are taken first; a running job is not put aside."
+Priority = Literal["low", "normal", "high"]
+PRIORITIES: dict[Priority, int] = {"low": -1, "normal": 0, "high": 1}
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
 
 
@@ -44,6 +49,7 @@ class IssueRequest(Wire):
     margin: Annotated[MarginPolicy, Field(description=MARGIN_POLICY)] = MarginPolicy.REPORT
     strength: Annotated[Strength, Field(description=STRENGTH)] = Strength.DEFAULT
     if_known: Annotated[ResemblancePolicy, Field(description=IF_KNOWN)] = ResemblancePolicy.REFUSE
+    priority: Annotated[Priority, Field(description=PRIORITY)] = "normal"
 
 
 class Stretch(Wire):
@@ -116,7 +122,13 @@ class Job(Wire):
     fraction: Annotated[float, Field(ge=0, le=1, description="Of the present stage.", examples=[0.4])]
     track_id: TrackId | None
     margin: Annotated[MarkMargin | None, Field(description="Of a track that is done, where predicted.")]
-    problem: Annotated[dict[str, Any] | None, Field(description="Why it failed (RFC 9457).")]
+    problem: Annotated[
+        dict[str, Any] | None, Field(description="Why it failed, or its last attempt did (RFC 9457).")
+    ]
+    attempts: Annotated[int, Field(description="How often it was begun.", examples=[1])]
+    retry_at: Annotated[
+        str | None, Field(description="When a job that is queued again will be taken.", examples=[None])
+    ]
     created: Annotated[str, Field(examples=[TIME])]
     updated: Annotated[str, Field(examples=[TIME])]
 
@@ -133,6 +145,8 @@ class Job(Wire):
                 "track_id": row.track_id if row.state == "done" else None,
                 "margin": MarkMargin.of(margin),
                 "problem": None if row.problem is None else json.loads(row.problem),
+                "attempts": row.attempts,
+                "retry_at": format_time(row.due_s) if row.state == "queued" and row.due_s else None,
                 "created": row.created,
                 "updated": row.updated,
             }

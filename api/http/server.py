@@ -1,4 +1,4 @@
-"""Serving on a socket: one process, one ledger folder, one service."""
+"""Serving on a socket. Several services, also on several hosts, may share one ledger folder."""
 
 import contextlib
 import fcntl
@@ -12,25 +12,24 @@ from ..errors import LedgerFolderError, PortError
 from ..installation import check_layout
 from ..settings import Settings
 from .application import create_app
+from .uploads import remove_stale_uploads
 
 SHUTDOWN_S = 10
 
 
 @contextlib.contextmanager
 def hold_serving_lock(settings: Settings) -> Iterator[None]:
-    """Be the only service of a ledger folder: another one would take this one's jobs for interrupted ones."""
+    """Be one of the services of a ledger folder; the only one removes what uploads an earlier one left."""
     check_layout(settings)
     try:
         descriptor = os.open(settings.home / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LedgerFolderError(f"{settings.home}: cannot be written: {error.strerror}") from error
     try:
-        try:
+        with contextlib.suppress(BlockingIOError):  # held by another service, which may have uploads
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LedgerFolderError(
-                f"{settings.home}: another service is using this ledger folder"
-            ) from error
+            remove_stale_uploads(settings)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
@@ -60,12 +59,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 def build_server(settings: Settings) -> uvicorn.Server:
     """Return a server for the ledger folder; `run(sockets=[bind(...)])` serves until told to stop."""
+    servers: list[uvicorn.Server] = []
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, is_stopping=lambda: servers[0].should_exit),
         log_level="warning",
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
         proxy_headers=False,  # `protection` believes the proxies that are set, and no others
         lifespan="on",
     )
-    return uvicorn.Server(config)
+    servers.append(uvicorn.Server(config))
+    return servers[0]

@@ -1,0 +1,116 @@
+"""What the kinds of jobs do: from the row of a job, which outlives every process, to the work itself.
+
+| kind | request | input |
+| --- | --- | --- |
+| issue | the body of `POST /v1/tracks`, its seed drawn | |
+| stamp | the query of `POST /v1/stamps` | the uploaded recording |
+
+An input lies in incoming/ as `JOB_ID.input`, synced before the row is there, and until the job has ended.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import generator
+
+from .audiofile import sync_file
+from .declaration import parse_declaration
+from .engines import EngineSlot
+from .errors import WriteError
+from .installation import Installation
+from .issuing import issue, stamp
+from .jobtable import JobRow
+from .margin import MarginPolicy
+from .marking import CancelCheck, Progress, Strength
+from .resemblance import ResemblancePolicy
+from .settings import Settings
+from .source import Encoding
+
+INPUT_SUFFIX = ".input"
+
+
+class InputLostError(Exception):
+    """The file that a job was to work on is gone: it has to be submitted again."""
+
+
+Work = Callable[[Installation, EngineSlot, JobRow, Progress, CancelCheck], None]
+"""Carry a job out: it makes the track that its row names, or raises."""
+
+
+def locate_input(settings: Settings, job_id: str) -> Path:
+    """Return where a job's input lies, if it has one."""
+    return settings.incoming / f"{job_id}{INPUT_SUFFIX}"
+
+
+def keep_input(settings: Settings, job_id: str, upload: Path) -> None:
+    """Make an upload the durable input of a job; WriteError when it cannot be."""
+    try:
+        with upload.open("rb") as file:
+            os.fsync(file.fileno())
+        upload.rename(locate_input(settings, job_id))
+        sync_file(settings.incoming)
+    except OSError as error:
+        raise WriteError(f"the upload cannot be kept: {error.strerror}") from error
+
+
+def drop_input(settings: Settings, job_id: str) -> None:
+    """Remove a job's input, if it has one."""
+    locate_input(settings, job_id).unlink(missing_ok=True)
+
+
+def _issue(
+    installation: Installation, engine: EngineSlot, job: JobRow, progress: Progress, cancelled: CancelCheck
+) -> None:
+    asked = json.loads(job.request)
+    request = generator.Request(
+        prompt=asked["prompt"],
+        seconds=asked["seconds"],
+        seed=asked["seed"],
+        abc=asked["abc"],
+        parameters=asked["parameters"],
+    )
+    issue(
+        installation,
+        engine.get(),
+        request,
+        **_read_options(asked),
+        track_id=job.track_id,
+        progress=progress,
+        cancelled=cancelled,
+    )
+
+
+def _stamp(
+    installation: Installation, _engine: EngineSlot, job: JobRow, progress: Progress, cancelled: CancelCheck
+) -> None:
+    asked = json.loads(job.request)
+    path = locate_input(installation.settings, job.job_id)
+    if not path.is_file():
+        raise InputLostError("the recording is gone; nothing was registered: submit it again")
+    stamp(
+        installation,
+        path,
+        title="untitled",
+        declared=parse_declaration(
+            **{name: asked[name] for name in ("title", "artist", "isrc", "source_type")}
+        ),
+        **_read_options(asked),
+        track_id=job.track_id,
+        progress=progress,
+        cancelled=cancelled,
+    )
+
+
+def _read_options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "encoding": Encoding(asked["format"], asked["bits"]),
+        "margin": MarginPolicy(asked["margin"]),
+        "strength": Strength(asked["strength"]),
+        "resemblance": ResemblancePolicy(asked["if_known"]),
+    }
+
+
+KINDS: Mapping[str, Work] = {"issue": _issue, "stamp": _stamp}
