@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ledger
+from ledger.errors import FormatError
+from ledger.predicate import check_code
 
 from . import casestates as cs
 from .caseevents import draft_counter_notice, draft_decision, draft_notices
@@ -281,6 +283,9 @@ def take_as_desk(
     notices, decision
         Also log a notice for each track that has none; or the decision for this reason.
     """
+    for name in ("reason", "despite"):
+        if name in facts:
+            _check_code(facts[name], name)
     desk = open_desk_key(installation)
     actors = list(signing_keys) or [desk]
     drafts: Drafts = no_events
@@ -342,6 +347,13 @@ def _find_respondent(installation: Installation, view: CaseView, person: str | N
     if known != view.row.respondent:
         installation.cases.set_respondent(view.row.case_id, known)
     return known
+
+
+def _check_code(text: str, what: str) -> None:
+    try:
+        check_code(text, what)
+    except FormatError as error:
+        raise RefusedError(str(error)) from error
 
 
 def _check_note(text: str) -> str:

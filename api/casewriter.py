@@ -27,7 +27,7 @@ from .cases import DONE, PENDING, CaseRow, DocumentRow, StayDownRow, StepRow
 from .casestates import NEW_CASE, NOTICE, RESTORED, UPHELD, CaseError, CaseState, advance
 from .casesteps import Step, build_step, name_case, open_step, replay
 from .deadlines import list_deadlines
-from .errors import WriteError
+from .errors import MissingError, WriteError
 from .installation import Installation, now
 from .release import name_asset
 
@@ -243,6 +243,8 @@ def _finish(
             for track_id in state.tracks
         ]
         listed = (*tracks, *listed)
+    lifted = state.status == RESTORED
+    added = installation.cases.list_stay_down(case_id=case_id) if lifted else []
     installation.cases.finish_step(
         case_id,
         steps[-1].n,
@@ -251,8 +253,18 @@ def _finish(
         due=deadlines[0].due if deadlines else None,
         tracks=" ".join(state.tracks),
         listed=listed,
-        lifted=state.status == RESTORED,
+        lifted=lifted,
     )
+    for row in added:
+        if row.added and row.number is not None:
+            _forget_recording(installation, row.number)
+
+
+def _forget_recording(installation: Installation, number: int) -> None:
+    """Take a recording out of the catalogue that was put there for a case, unless another case lists it."""
+    if not installation.cases.find_stay_down(tracks=(), numbers=[number], digests=()):
+        with contextlib.suppress(MissingError):
+            installation.catalogue.remove(number)
 
 
 def _seal(

@@ -30,6 +30,7 @@ from . import (
     cli_report,
     cli_screen,
     cli_service,
+    cli_staydown,
     cli_tiles,
     cli_tracks,
     cli_upkeep,
@@ -61,6 +62,7 @@ app.add_typer(cli_log.log, name="log")
 app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")
 cli_case_steps.add_commands(cli_case.app)
+cli_staydown.add_commands(cli_case.app)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_credential.app, name="credential")
 app.add_typer(cli_mark.app, name="mark")

@@ -26,6 +26,7 @@ from .cli_case import CaseArgument, FormArgument, KeyOption, print_case, read_fo
 from .cli_options import HomeOption, InputFile, JsonOption
 from .console import show_progress
 from .installation import open_installation
+from .letters import write_letter
 from .notices import Complaint, CounterNotice
 from .reasons import Reasons
 from .settings import read_settings
@@ -50,6 +51,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("withdraw")(withdraw_command)
     app.command("note")(note_command)
     app.command("sent")(sent_command)
+    app.command("letter")(letter_command)
 
 
 def restrict_command(
@@ -215,3 +217,14 @@ def examine_command(
         examine_clip(installation, case_id, file, progress=progress)
         view = read_case(installation, case_id)
     print_case(view, as_json=as_json)
+
+
+def letter_command(
+    case_id: CaseArgument,
+    letter: Annotated[str, typer.Argument(help="receipt, missing, counter-notice, decision or reasons.")],
+    home: HomeOption = None,
+) -> None:
+    """Print a letter to claimant or respondent; nothing is sent."""
+    with open_installation(read_settings(home)) as installation:
+        text = write_letter(read_case(installation, case_id), letter)
+    typer.echo(text, nl=False)

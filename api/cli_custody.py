@@ -14,9 +14,10 @@ from .console import output, print_json
 from .custody import check_custody
 from .erasing import erase_track
 from .errors import RefusedError
+from .forgetting import forget_person
 from .installation import open_installation
 from .outcomes import BAD
-from .recording import add_actor, erase_person, record_event, revoke_key
+from .recording import add_actor, record_event, revoke_key
 from .release import name_asset
 from .settings import read_settings
 
@@ -149,7 +150,7 @@ def erase_command(
 ) -> None:
     """Destroy a person's key and log it: their values cannot be opened any more, all proofs stay valid."""
     with open_installation(read_settings(home)) as installation:
-        erasure = erase_person(installation, person, ground)
+        erasure = forget_person(installation, person, ground)
     if as_json:
         indexes = [receipt.index for receipt in erasure.receipts]
         print_json({"values": erasure.values, "entries": indexes})

@@ -8,6 +8,7 @@
     |  |- AudioRefusedError     the bytes are not audio that is taken: `code` says why
     |  |- TooLargeError     more bytes than are taken
     |  |- RegisteredError  the same audio is registered: `track_id` names it, if it is known
+    |  |- StayDownError    an upheld notice named this: `case_id` is its case
     |  |- MarkedError           the audio carries a mark of this key: `mark_id` is its payload
     |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
     |  |- WeakMarkError         the mark would not survive an ordinary MP3, and that was asked for
@@ -72,6 +73,15 @@ class RegisteredError(RefusedError):
         super().__init__(message)
         self.track_id = track_id
         self.mark_id = mark_id
+
+
+class StayDownError(RefusedError):
+    """An upheld notice named this recording; `case_id` is its case, `track_id` the track if it is ours."""
+
+    def __init__(self, message: str, case_id: str, track_id: str | None) -> None:
+        super().__init__(message)
+        self.case_id = case_id
+        self.track_id = track_id
 
 
 class MarkedError(RefusedError):

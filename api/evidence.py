@@ -89,6 +89,7 @@ class Likeness:
     """A stretch of the file that sounds like a stretch of a recording in the catalogue.
 
     `track_id` is None, and `name` what it was added under, for a recording that was never stamped here.
+    `number` is the recording's in the catalogue.
     """
 
     track_id: str | None
@@ -99,6 +100,7 @@ class Likeness:
     pitch_semitones: float
     bit_error_rate: float
     false_alarm_probability: float
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,8 @@ def issue(
     RegisteredError
         The same request with the same seed gave these very samples before, or they sound like a known
         recording.
+    StayDownError
+        An upheld notice named this recording.
     UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError
         Nothing was registered (but see `ledger.errors.OutcomeUnknownError`: then the next start decides).
     """
@@ -145,6 +147,8 @@ def stamp(
     RegisteredError
         The recording is registered, carries a mark of ours, or sounds like a known recording and
         `resemblance` is to refuse that.
+    StayDownError
+        An upheld notice named this recording.
     UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError, OSError
         Nothing was registered.
     """

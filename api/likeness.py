@@ -99,6 +99,7 @@ def _describe(match: Match, track_id: str | None, name: str) -> Likeness:
         pitch_semitones=placement.pitch_semitones,
         bit_error_rate=match.bit_error_rate,
         false_alarm_probability=match.false_alarm_probability,
+        number=match.track,
     )
 
 

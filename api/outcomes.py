@@ -46,6 +46,7 @@ from .errors import (
     SettingsError,
     SlowBodyError,
     SourceError,
+    StayDownError,
     StoppedError,
     TokenError,
     TooLargeError,
@@ -76,6 +77,7 @@ OUTCOMES: tuple[tuple[type[Exception], Outcome], ...] = (
     (AudioRefusedError, Outcome("audio-refused", "The audio is not taken", 422, USAGE)),
     (TooLargeError, Outcome("too-large", "More bytes than are taken", 413, USAGE)),
     (RegisteredError, Outcome("already-registered", "The recording is registered", 409, USAGE)),
+    (StayDownError, Outcome("stay-down", "The recording must stay down", 451, USAGE)),
     (MarkedError, Outcome("already-marked", "The audio carries a mark", 409, USAGE)),
     (UnreadableMarkError, Outcome("mark-unreadable", "The audio cannot carry a mark", 422, USAGE)),
     (WeakMarkError, Outcome("mark-weak", "The mark would not survive", 422, USAGE)),
@@ -149,8 +151,7 @@ def list_facts(error: BaseException) -> dict[str, Any]:
         return {"asset": error.asset, "head": head}
     if isinstance(error, CustodyError):
         return {"code": error.code}
-    names = (
-        ("code", "track_id", "mark_id", "reasons", "retry_after_s") if isinstance(error, RefusedError) else ()
-    )
+    known = ("code", "track_id", "case_id", "mark_id", "reasons", "retry_after_s")
+    names = known if isinstance(error, RefusedError) else ()
     facts = {name: getattr(error, name, None) for name in names}
     return {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in facts.items() if fact}

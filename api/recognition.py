@@ -1,9 +1,10 @@
 """Is this recording ours already? What `stamp` asks before it marks anything.
 
 Three answers name a registered track: the bytes of the file, its samples, and a mark of any of our watermark
-keys in it. All three refuse, naming the track. A repeated stamp is not answered with the earlier track as if
-it had just been made: its title, format and owner may be others, and the caller must see that nothing was
-done. The refusal carries what a retry needs (`track_id`, `mark_id`).
+keys in it. All three refuse, naming the track, or the case of an upheld notice where it must stay down
+(`api.staydown`). A repeated stamp is not answered with the earlier track as if it had just been made: its
+title, format and owner may be others, and the caller must see that nothing was done. The refusal carries what
+a retry needs (`track_id`, `mark_id`).
 
 Marks under keys that are not ours cannot be seen, by anybody without the key: such audio is stamped, and then
 carries both marks.
@@ -23,6 +24,7 @@ from .errors import LedgerFolderError, RegisteredError
 from .installation import Installation
 from .marking import Examination, find_profile
 from .registry import MarkRow
+from .staydown import refuse_listed
 
 
 def detection_profiles(installation: Installation) -> tuple[watermark.Profile, ...]:
@@ -72,13 +74,16 @@ def check_unknown(installation: Installation, found: Examination) -> None:
             None,
             payload.hex(),
         )
+    refuse_listed(installation, tracks=[row.track_id])
     raise RegisteredError(
         f"the recording carries the mark {payload.hex()} of track {row.track_id}", row.track_id, payload.hex()
     )
 
 
 def _check_unknown_digest(installation: Installation, sha256: str, what: str) -> None:
+    refuse_listed(installation, digests=[sha256])
     for _, asset in installation.store.find_subject(sha256):
         if asset.startswith("track:"):
             track_id = asset.removeprefix("track:")
+            refuse_listed(installation, tracks=[track_id])
             raise RegisteredError(f"the same {what} is registered as track {track_id}", track_id)

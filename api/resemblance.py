@@ -22,6 +22,7 @@ from .errors import RegisteredError
 from .evidence import Likeness
 from .installation import Installation
 from .likeness import identify_sound
+from .staydown import refuse_listed
 
 RESEMBLING_SHARE = 0.25
 RESEMBLING_S = 15.0
@@ -59,11 +60,14 @@ def check_unlike(installation: Installation, query: Query | None, policy: Resemb
     ------
     RegisteredError
         It resembles one, and the policy is to refuse.
+    StayDownError
+        It resembles one that must stay down, whatever the policy.
     """
     if query is None:
         return Resemblance((), ())
     matches = identify_sound(installation, query).matches
     found = select_resembling(matches, query.seconds)
+    refuse_listed(installation, matches=found)
     if found and policy is ResemblancePolicy.REFUSE:
         first = found[0]
         what = f"recording {first.name!r:.120}" if first.track_id is None else f"track {first.track_id}"

@@ -15,7 +15,11 @@ from api.accesskeys import AccessKeys
 from api.installation import now
 from api.settings import read_settings
 
-EXAMPLES = {"track_id": "a" * 16, "job_id": "0" * 16, "notation": "abc", "index": "0", "path": "0/000"}
+EXAMPLES = {"track_id": "a" * 16, "job_id": "0" * 16, "notation": "abc", "index": "0", "path": "0/000"} | {
+    "case_id": "a" * 16,
+    "sha256": "0" * 64,
+    "letter": "receipt",
+}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from api.cases import PENDING
 from api.casestates import CaseError
 from api.custody import check_custody
 from api.errors import ConflictError, MissingError, OverloadError, RefusedError
+from api.forgetting import forget_person
 from api.installation import Installation, open_installation
+from api.letters import write_letter
 from api.notices import Complaint, CounterNotice, Notice, VerificationRequest
 from api.reasons import Reasons
 from api.recording import add_actor
@@ -345,3 +347,71 @@ def test_a_case_that_was_never_taken_up_is_closed_for_good(desk: Installation, s
     with pytest.raises(CaseError, match="closed"):
         accept_case(desk, opened.case_id, despite="late")
     assert status_of(desk, stamped) == "valid"
+
+
+def test_erasing_a_person_reaches_the_case_and_leaves_its_signatures(
+    desk: Installation, stamped: Stamped
+) -> None:
+    case_id = open_valid(desk, stamped)
+    casework.counter_case(desk, case_id, COUNTER_NOTICE)
+    casework.add_note(desk, case_id, "Ann called")
+    row = read_case(desk, case_id).row
+    assert forget_person(desk, row.person, "gdpr-17").values == 2
+    view = read_case(desk, case_id)
+    assert view.steps[-1].facts == {
+        "ground": "gdpr-17",
+        "erased": [{"n": 0, "label": "notice"}, {"n": 4, "label": "note"}],
+    }
+    assert view.find_value("notice", "note") is None
+    assert view.find_value("counter_notice")["respondent"]["name"] == "Bob Player"
+    assert status_of(desk, stamped) == "contested"
+    with pytest.raises(RefusedError, match="erased"):
+        supplement_case(desk, case_id, {"signature": "Ann"})
+    assert "erased" not in write_letter(view, "counter-notice")
+    assert row.respondent is not None
+    forget_person(desk, row.respondent, "gdpr-17")
+    assert "(what was written here was erased)" in write_letter(read_case(desk, case_id), "counter-notice")
+    with pytest.raises(MissingError, match="nothing is known"):
+        forget_person(desk, row.person, "gdpr-17")
+    casework.decide_case(desk, case_id, "denied", "not-infringing", override=True)
+
+
+def test_an_erasure_that_was_interrupted_goes_on(
+    desk: Installation, stamped: Stamped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case_id = open_valid(desk, stamped)
+    person = read_case(desk, case_id).row.person
+
+    def die(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("api.forgetting.erase_person", die)
+        with pytest.raises(KeyboardInterrupt):
+            forget_person(desk, person, "gdpr-17")
+    assert forget_person(desk, person, "gdpr-17").values == 1
+    assert steps_of(desk, case_id) == ["received", "checked", "accepted", "erased"]
+
+
+def test_letters_say_what_has_come_of_the_case(desk: Installation, stamped: Stamped) -> None:
+    incomplete = open_case(desk, make_notice(stamped, signature="")).case_id
+    for letter in ("receipt", "missing"):
+        assert "512(c)(3)(A)(i)" in write_letter(read_case(desk, incomplete), letter)
+    case_id = open_valid(desk, stamped)
+    for letter in ("missing", "counter-notice", "decision", "reasons"):
+        with pytest.raises(ConflictError):
+            write_letter(read_case(desk, case_id), letter)
+    with pytest.raises(MissingError, match="no letter"):
+        write_letter(read_case(desk, case_id), "poem")
+    casework.counter_case(desk, case_id, COUNTER_NOTICE)
+    text = write_letter(read_case(desk, case_id), "counter-notice")
+    assert "1 Road, Town" in text
+    assert "between 2026-12-07T00:00:00Z and 2026-12-11T23:59:59Z" in text
+    casework.note_court_action(desk, case_id)
+    casework.decide_case(desk, case_id, "upheld", "court", reasons=REASONS)
+    assert "complain to us, free of charge, until 2027-05-20" in write_letter(
+        read_case(desk, case_id), "decision"
+    )
+    text = write_letter(read_case(desk, case_id), "reasons")
+    for part in ("removal", "17 U.S.C. 106(1)", "Found by automated means: yes", "Art. 21", "512(g)(3)"):
+        assert part in text

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -24,6 +25,7 @@ from ..settings import Settings
 from ..worker import Worker, settle
 from . import (
     access_routes,
+    case_routes,
     issue_routes,
     job_routes,
     log_routes,
@@ -40,7 +42,9 @@ from .trail import AuditTrail
 JSON_BODY_BYTES = 64 << 10
 STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
-UPLOAD_PATHS = ("/v1/identifications", "/v1/stamps", "/v1/verifications")
+UPLOAD_PATHS = re.compile(
+    "/v1/(identifications|stamps|verifications|stay-down/checks|cases/[a-z2-7]{16}/(clips|recordings))"
+)
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
 Verifying and reading are open; the other routes need an API key, and say with which scope: `provenote access
@@ -51,6 +55,7 @@ TAGS = [
     {"name": "verify", "description": "What is known about a file."},
     {"name": "issue", "description": "New tracks, as jobs. For issuers."},
     {"name": "tracks", "description": "Registered tracks and their history."},
+    {"name": "cases", "description": "Notices, verification requests, decisions, stay-down."},
     {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
     {"name": "access", "description": "Who did what. For operators."},
     {"name": "service", "description": "The service itself."},
@@ -115,6 +120,8 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         access_routes,
     ):
         app.include_router(module.router)
+    for router in (case_routes.public_router, case_routes.router, case_routes.upload_router):
+        app.include_router(router)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)
     app.add_middleware(AuditTrail)
@@ -147,7 +154,7 @@ class JsonBodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in UPLOAD_PATHS:
+        if scope["type"] != "http" or UPLOAD_PATHS.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         received = bytearray()

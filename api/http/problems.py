@@ -36,6 +36,7 @@ TITLES = {
     415: "This kind of body is not taken",
     422: "The request cannot be carried out",
     429: "Asked too often",
+    451: "The recording must stay down",
     500: "A fault in the program",
     503: "Not possible now",
     507: "A file cannot be written",
