@@ -11,6 +11,7 @@ from .cli_options import HomeOption
 from .console import output
 from .errors import LedgerFolderError
 from .installation import open_installation
+from .logs import set_up_logging
 from .outcomes import BAD
 from .settings import read_settings
 
@@ -33,6 +34,7 @@ def serve_command(
     from .http.server import bind, build_server, hold_serving_lock  # the framework is slow to import
 
     settings = read_settings(home)
+    set_up_logging(settings.log_form, settings.log_level)
     with hold_serving_lock(settings), bind(host, port) as sock:
         open_installation(settings).close()  # say what is wrong before the server starts, not in its log
         address = sock.getsockname()
@@ -60,6 +62,7 @@ def work_command(
     from .worker import Worker, settle
 
     settings = read_settings(home)
+    set_up_logging(settings.log_form, settings.log_level)
     with open_installation(settings) as installation, contextlib.closing(JobQueue(settings)) as queue:
         worker = Worker(installation, queue)
         output.print(f"working on the jobs of {settings.home}", markup=False)

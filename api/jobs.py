@@ -5,6 +5,7 @@ it, in this process or in others) and `api.jobwork` (what is done).
 """
 
 import json
+import logging
 import secrets
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .jobqueue import JobQueue
 from .jobtable import CANCELLED, QUEUED, JobRow
 from .jobwork import KINDS, drop_input, keep_input
 from .outcomes import PROBLEM_BASE, classify, describe, list_facts
+
+logger = logging.getLogger(__name__)
 
 
 def format_problem(error: BaseException) -> dict[str, Any]:
@@ -86,6 +89,7 @@ class Jobs:
             drop_input(settings, job_id)
             raise
         self.queue.send(job_id, priority)
+        logger.info("job queued", extra={"facts": {"job_id": job_id, "kind": kind}})
         return row
 
     def cancel(self, job_id: str) -> JobRow:

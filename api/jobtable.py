@@ -105,6 +105,12 @@ class JobTable:
             found = dict(session.exec(query.group_by(JobRow.state)).all())
         return {state: found.get(state, 0) for state in UNFINISHED}
 
+    def count_all(self) -> dict[tuple[str, str], int]:
+        """Return how many jobs there are, and were, by kind and state."""
+        with self._session() as session:
+            query = select(JobRow.kind, JobRow.state, func.count()).group_by(JobRow.kind, JobRow.state)
+            return {(kind, state): number for kind, state, number in session.exec(query)}
+
     def list_due(self, now_s: int) -> list[JobRow]:
         """Return the queued jobs that a worker may take now, in the order in which they should be taken."""
         with self._session() as session:

@@ -6,10 +6,12 @@ witness that does not answer is asked again at the next round; nothing else wait
 """
 
 import contextlib
+import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import httpx
 
@@ -24,6 +26,7 @@ from ledger.witness import Post
 from .errors import WriteError
 from .installation import Installation, now
 from .leading import Lead
+from .settings import Settings
 from .tilefetch import web_fetch
 from .timestamping import Stamping, complete_promises, stamp_publication
 
@@ -142,6 +145,43 @@ def find_published_note(installation: Installation) -> bytes:
     return installation.store.latest_checkpoint() if found is None else found.note
 
 
+@dataclass(frozen=True)
+class Published:
+    """The last round of publishing: when it was, and what came of it."""
+
+    time_s: float
+    size: int
+    witnessed: bool
+    alarms: tuple[str, ...]
+
+
+def write_published(settings: Settings, publication: Publication) -> None:
+    """Write down what came of a round, for all services of the ledger folder; the file appears whole."""
+    document = {
+        "time_s": time.time(),
+        "size": publication.checkpoint.size,
+        "witnessed": publication.witnessed,
+        "alarms": [item.witness.name for item in publication.alarms],
+    }
+    fresh = settings.published.with_suffix(".new")
+    fresh.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    fresh.replace(settings.published)
+
+
+def read_published(settings: Settings) -> Published | None:
+    """Return the last round of publishing, whichever service did it; None where there was none yet."""
+    try:
+        members = json.loads(settings.published.read_bytes())
+        return Published(
+            float(members["time_s"]),
+            int(members["size"]),
+            bool(members["witnessed"]),
+            tuple(members["alarms"]),
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 class Publisher:
     """A thread that publishes whenever the log has grown, or a witness has not cosigned yet."""
 
@@ -150,12 +190,6 @@ class Publisher:
         self._lead = lead
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._latest: Publication | None = None
-
-    @property
-    def latest(self) -> Publication | None:
-        """The outcome of the last round, or None before the first."""
-        return self._latest
 
     def start(self) -> None:
         """Begin with a first round at once."""
@@ -173,13 +207,14 @@ class Publisher:
                 try:
                     if self._lead.take():
                         self._publish(post, sizes)
-                except (ledger.LedgerError, WriteError):
+                except (ledger.LedgerError, WriteError, OSError):
                     logger.exception("the checkpoint could not be published; trying again")
                 if self._stopping.wait(self._installation.settings.publish_interval_s):
                     return
 
     def _publish(self, post: Post, sizes: dict[str, int]) -> None:
-        self._latest = publish_once(self._installation, post, sizes=sizes)
+        latest = publish_once(self._installation, post, sizes=sizes)
+        write_published(self._installation.settings, latest)
         interval_s = self._installation.settings.timestamp_interval_s
-        if stamp_once(self._installation, self._latest, interval_s=interval_s):
+        if stamp_once(self._installation, latest, interval_s=interval_s):
             complete_once(self._installation)

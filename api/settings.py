@@ -9,6 +9,8 @@
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
 | PROVENOTE_VERIFICATIONS | verifications at the same time in the service | 2 |
 | PROVENOTE_JOB_WORKERS | jobs at the same time in the service; 0: only in `provenote work` | 1 |
+| PROVENOTE_LOG | form of the service's log: text or json | text |
+| PROVENOTE_LOG_LEVEL | least important records that are logged: DEBUG, INFO, WARNING, ERROR | WARNING |
 | PROVENOTE_PUBLISH_S | seconds between two publications of the checkpoint by the service | 10 |
 | PROVENOTE_SCRUB_S | seconds between two slices (256 entries) that the service hashes again | 60 |
 | PROVENOTE_LOCK_STORE | file of the lock store: on another disk, outside the backup of the ledger folder | |
@@ -38,6 +40,7 @@ The folder:
     |- originals/          recordings before their marks, sealed (`api.originals`)
     |- cases.lock          held while a step of a case is written
     |- queue.db            ids of jobs that wait to be taken; can be lost without harm
+    |- published.json      what came of the last publication
     |- scrub.json          where scrubbing stands, and what it found
     `- incoming/           work in progress; emptied by the next start
 """
@@ -55,6 +58,9 @@ from .errors import SettingsError
 DEFAULT_HOME = Path("provenote-ledger")
 MIN_TOKEN_CHARACTERS = 32
 MAX_PROVIDER_CHARACTERS = 64  # X.509's bound for an organisation's name
+LOG_FORMS = ("text", "json")
+LOG_LEVELS = ("WARNING", "DEBUG", "INFO", "ERROR")
+"""The first of each is the default."""
 TRAINING_USES = ("allowed", "notAllowed", "constrained")
 
 
@@ -67,6 +73,8 @@ class Settings:
     limits: Limits = DEFAULT_LIMITS
     verifications: int = 2
     job_workers: int = 1
+    log_form: str = "text"
+    log_level: str = "WARNING"
     publish_interval_s: int = 10
     timestamp_interval_s: int = 3600
     scrub_interval_s: int = 60
@@ -90,6 +98,11 @@ class Settings:
     def database(self) -> Path:
         """The ledger's database file."""
         return self.home / "ledger.db"
+
+    @property
+    def published(self) -> Path:
+        """File with what came of the last round of publishing; made when first needed."""
+        return self.home / "published.json"
 
     @property
     def queue(self) -> Path:
@@ -179,6 +192,8 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         ),
         verifications=_read_number(environment, "PROVENOTE_VERIFICATIONS", 2),
         job_workers=_read_number(environment, "PROVENOTE_JOB_WORKERS", 1, least=0),
+        log_form=_read_word(environment, "PROVENOTE_LOG", LOG_FORMS),
+        log_level=_read_word(environment, "PROVENOTE_LOG_LEVEL", LOG_LEVELS),
         publish_interval_s=_read_number(environment, "PROVENOTE_PUBLISH_S", 10),
         timestamp_interval_s=_read_number(environment, "PROVENOTE_TIMESTAMP_S", 3600),
         scrub_interval_s=_read_number(environment, "PROVENOTE_SCRUB_S", 60),
@@ -218,6 +233,13 @@ def _read_training(environment: Mapping[str, str]) -> str:
     text = environment.get("PROVENOTE_TRAINING") or TRAINING_USES[1]
     if text not in TRAINING_USES:
         raise SettingsError(f"PROVENOTE_TRAINING: expected {', '.join(TRAINING_USES)}, got {text!r:.80}")
+    return text
+
+
+def _read_word(environment: Mapping[str, str], name: str, words: tuple[str, ...]) -> str:
+    text = environment.get(name) or words[0]
+    if text not in words:
+        raise SettingsError(f"{name}: expected {', '.join(words)}, got {text!r:.80}")
     return text
 
 

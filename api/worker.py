@@ -173,6 +173,7 @@ class Worker:
         return True
 
     def _carry_out(self, job: JobRow) -> None:
+        tell("job taken", job)
         fate = recover_track(self._installation, job.track_id)
         if fate is Fate.FINISHED:
             self._finish(job, DONE)
@@ -219,6 +220,7 @@ class Worker:
         text = None if problem is None else json.dumps(problem)
         if self._installation.jobs.finish(job.job_id, self.name, state, updated=now(), problem=text):
             drop_input(self._installation.settings, job.job_id)
+            tell("job ended", job, state=state)
 
     def _hand_back(
         self, job: JobRow, delay_s: int, *, problem: str | None = None, counted: bool = True
@@ -229,6 +231,7 @@ class Worker:
             job.job_id, self.name, due_s=due_s, updated=now(), problem=problem, counted=counted
         ):
             self._queue.send(job.job_id, job.priority, due_s=due_s)
+            tell("job handed back", job, due_in_s=delay_s)
 
     def _look_around(self) -> None:
         """Take jobs away from workers that died, and send ids again that were lost on the way."""
@@ -252,6 +255,12 @@ class Worker:
 _LIVING: set[str] = set()
 """Names of the workers of this process."""
 _LIVING_LOCK = threading.Lock()
+
+
+def tell(message: str, job: JobRow, **facts: object) -> None:
+    """Log what happens to a job."""
+    named = {"job_id": job.job_id, "kind": job.kind, "attempt": job.attempts, **facts}
+    logger.info(message, extra={"facts": named})
 
 
 def is_dead(worker: str | None) -> bool:

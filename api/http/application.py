@@ -30,13 +30,16 @@ from . import (
     job_routes,
     log_routes,
     report_routes,
+    service_routes,
     tile_routes,
     track_routes,
 )
 from .authorisation import describe_security
 from .context import Context
+from .metrics import Metrics
 from .problems import Problem, add_handlers, answer
 from .protection import add_protection
+from .tracing import RequestTrace
 from .trail import AuditTrail
 
 JSON_BODY_BYTES = 64 << 10
@@ -68,6 +71,8 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
     `is_stopping` is asked by streams of events, which end by it.
     """
 
+    metrics = Metrics()
+
     @contextlib.asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.ExitStack() as stack:
@@ -79,9 +84,8 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
             engine, lead = EngineSlot(), Lead(settings)
             stack.callback(lead.close)
             settle(installation)
-            publisher = Publisher(installation, lead)
             parts: list[Publisher | Scrubber | Worker] = [
-                publisher,
+                Publisher(installation, lead),
                 Scrubber(installation, lead, settings.scrub_interval_s),
                 *(Worker(installation, jobs.queue, engine) for _ in range(settings.job_workers)),
             ]
@@ -93,7 +97,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
                 jobs=jobs,
                 token_hash=load_token_hash(settings),
                 places=threading.BoundedSemaphore(settings.verifications),
-                publisher=publisher,
+                metrics=metrics,
                 quotas=quotas,
                 stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
                 is_stopping=is_stopping,
@@ -109,6 +113,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         docs_url=None,  # the documentation page would load its scripts from somebody else's server
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry={"logs": False, "operation_spans": False, "exclude": has_query},
     )
     for module in (
         track_routes,
@@ -118,6 +123,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         log_routes,
         tile_routes,
         access_routes,
+        service_routes,
     ):
         app.include_router(module.router)
     for router in (case_routes.public_router, case_routes.router, case_routes.upload_router):
@@ -126,8 +132,14 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
     app.add_middleware(JsonBodyLimit)
     app.add_middleware(AuditTrail)
     add_protection(app, settings.access)
+    app.add_middleware(RequestTrace, metrics=metrics)  # the last one added is the outermost
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app
+
+
+def has_query(scope: Scope) -> bool:
+    """Keep a request out of OpenTelemetry traces: its query, which may be a title, would be in them."""
+    return bool(scope.get("query_string"))
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from fastapi import Depends, Request
 from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
-from ..publishing import Publisher
 from ..quotas import Quotas
+from .metrics import Metrics
 
 VERIFICATION_WAIT_S = 30.0
 """How long a verification waits for a place before it is told to come back."""
@@ -27,7 +27,7 @@ class Context:
     jobs: Jobs
     token_hash: bytes = field(repr=False)
     places: threading.BoundedSemaphore
-    publisher: Publisher
+    metrics: Metrics
     quotas: Quotas
     stream_threads: anyio.CapacityLimiter
     is_stopping: Callable[[], bool]

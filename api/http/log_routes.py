@@ -1,6 +1,5 @@
-"""The log for everybody: checkpoint, entries, proofs, keys; and the service's health."""
+"""The log for everybody: checkpoint, entries, proofs, keys."""
 
-import importlib.metadata
 import json
 from typing import Annotated
 
@@ -13,11 +12,10 @@ from ledger.merkle import leaf_hash
 from ..access import Scope
 from ..errors import MissingError
 from ..keyring import format_public_keys
-from ..scrubbing import read_progress
 from .authorisation import open_to_all, require_scope
 from .context import UsedContext
 from .problems import declare_problems
-from .schemas import AppendedEntry, ConsistencyProof, Entry, Health, InclusionProof, Keys
+from .schemas import AppendedEntry, ConsistencyProof, Entry, InclusionProof, Keys
 
 router = APIRouter(dependencies=[open_to_all()])
 MAX_INDEX = (1 << 63) - 1
@@ -131,19 +129,3 @@ def get_consistency(context: UsedContext, old_size: Size, new_size: Size) -> Con
 def get_keys(context: UsedContext) -> Keys:
     """Return the keys that this service's statements, checkpoints and reports are checked with."""
     return Keys.model_validate(format_public_keys(context.installation.public))
-
-
-@router.get("/health", tags=["service"], summary="Whether the service works", responses=declare_problems(503))
-def get_health(context: UsedContext) -> Health:
-    """Read the ledger's state; an error here means that nothing else works either."""
-    published = context.publisher.latest
-    scrubbed = read_progress(context.installation.settings.scrubbing)
-    return Health(
-        status="ok",
-        version=importlib.metadata.version("provenote"),
-        ledger_size=context.installation.store.state().size,
-        published_size=published.checkpoint.size if published else None,
-        witnessed=published.witnessed if published else False,
-        alarms=[item.witness.name for item in published.alarms] if published else [],
-        damaged=sorted({item["index"] for item in scrubbed.known if item["index"] is not None}),
-    )

@@ -278,11 +278,11 @@ class Keys(Wire):
 
 
 class Health(Wire):
-    """Whether the service works: the ledger was just read."""
+    """Whether the service lives, and how its ledger stands."""
 
-    status: Literal["ok"]
+    status: Annotated[Literal["ok", "degraded"], Field(description="degraded: the database cannot be read")]
     version: Annotated[str, Field(examples=["0.1.0"])]
-    ledger_size: Annotated[int, Field(examples=[3])]
+    ledger_size: Annotated[int | None, Field(examples=[3])]
     published_size: Annotated[
         int | None, Field(description="Size of the published checkpoint, if any.", examples=[3])
     ]
@@ -291,6 +291,12 @@ class Health(Wire):
         list[str], Field(description="Witnesses that know another or a longer history of this log.")
     ]
     damaged: Annotated[list[int], Field(description="Entries with which scrubbing found something wrong.")]
+
+
+class Readiness(Wire):
+    """The service may be given requests."""
+
+    ready: Literal[True]
 
 
 class AccessEventItem(Wire):

@@ -62,7 +62,8 @@ def build_server(settings: Settings) -> uvicorn.Server:
     servers: list[uvicorn.Server] = []
     config = uvicorn.Config(
         create_app(settings, is_stopping=lambda: servers[0].should_exit),
-        log_level="warning",
+        log_config=None,  # its records go where ours go
+        access_log=False,  # `tracing` logs requests
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
         proxy_headers=False,  # `protection` believes the proxies that are set, and no others

@@ -1,6 +1,7 @@
 """Verifying files, and everything public about a track; its audio and its opened bundle need a key."""
 
 import json
+import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -84,6 +85,7 @@ async def verify_recording(
         meter = PeakMeter()
         meters = () if form == JSON else (meter,)
         with context.take_place():
+            begun_s = time.perf_counter()
             report = verify(
                 context.installation,
                 path,
@@ -91,6 +93,7 @@ async def verify_recording(
                 coarse=not caller.known,
                 admit=limit_versions(context, caller),
             )
+            context.metrics.count_verification(report.verdict.code, time.perf_counter() - begun_s)
         if form == JSON:
             return VerificationReport.model_validate(report.document())
         origin = context.installation.public.origin
