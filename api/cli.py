@@ -19,6 +19,7 @@ from . import (
     cli_bundle,
     cli_case,
     cli_case_steps,
+    cli_casefile,
     cli_copies,
     cli_credential,
     cli_custody,
@@ -63,6 +64,7 @@ app.add_typer(cli_bundle.app, name="bundle")
 app.add_typer(cli_custody.app, name="custody")
 cli_case_steps.add_commands(cli_case.app)
 cli_staydown.add_commands(cli_case.app)
+cli_casefile.add_commands(cli_case.app)
 app.add_typer(cli_case.app, name="case")
 app.add_typer(cli_credential.app, name="credential")
 app.add_typer(cli_mark.app, name="mark")

@@ -212,7 +212,25 @@ def read_public_keys(settings: Settings) -> PublicKeys:
         The file is missing or not what `write_public_keys` writes.
     """
     try:
-        document = json.loads(settings.public_keys.read_bytes())
+        content = settings.public_keys.read_bytes()
+    except OSError as error:
+        raise LedgerFolderError(
+            f"{settings.home}: no ledger here ({error.strerror}: {settings.public_keys.name}); "
+            "make one with `provenote init`"
+        ) from error
+    return parse_public_keys(content, str(settings.public_keys))
+
+
+def parse_public_keys(content: bytes, what: str) -> PublicKeys:
+    """Return the keys of a public-keys.json; `what` names it in the error.
+
+    Raises
+    ------
+    LedgerFolderError
+        Not what `write_public_keys` writes.
+    """
+    try:
+        document = json.loads(content)
         return PublicKeys(
             origin=str(document["origin"]),
             vkey=str(document["log_vkey"]),
@@ -220,10 +238,5 @@ def read_public_keys(settings: Settings) -> PublicKeys:
             issuers=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["issuers"]),
             reports=tuple(PublicKey.from_jwk(item["jwk"]) for item in document["reports"]),
         )
-    except OSError as error:
-        raise LedgerFolderError(
-            f"{settings.home}: no ledger here ({error.strerror}: {settings.public_keys.name}); "
-            "make one with `provenote init`"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise LedgerFolderError(f"{settings.public_keys}: not a list of public keys: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LedgerFolderError(f"{what}: not a list of public keys: {error}") from error

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..access import Caller, Scope
 from ..caseexamination import examine_clip
+from ..casefile import freeze_case
 from ..casehistory import CaseView, describe_case, describe_row, list_due, read_case
 from ..caseintake import hash_code, open_case, supplement_case
 from ..errors import MissingError, RefusedError, ScopeError
@@ -215,6 +216,29 @@ def get_letter(case_id: CaseId, letter: LetterName, context: UsedContext) -> Res
     """Return what the case desk writes to the claimant or respondent. Nothing is sent."""
     text = write_letter(read_case(context.installation, case_id), letter)
     return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.post(
+    "/v1/cases/{case_id}/file",
+    summary="Freeze the case file",
+    response_class=Response,
+    responses={
+        **declare_problems(404, 503, 507),
+        200: {
+            "description": "ZIP archive with a signed manifest",
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+        },
+    },
+)
+def freeze(
+    case_id: CaseId,
+    context: UsedContext,
+    opened: Annotated[bool, Query(description="Also what people wrote: out of reach of an erasure.")] = False,
+) -> Response:
+    """Return steps, reports, custody bundles and signed manifest in one archive; the case records it."""
+    content = freeze_case(context.installation, case_id, opened=opened)
+    headers = {"content-disposition": f'attachment; filename="case-{case_id}.zip"'}
+    return Response(content, 200, headers, "application/zip")
 
 
 @router.post(
