@@ -28,6 +28,7 @@ from . import (
     cli_keys,
     cli_log,
     cli_mark,
+    cli_release,
     cli_report,
     cli_screen,
     cli_service,
@@ -51,6 +52,7 @@ cli_disclosure.add_commands(app)
 cli_copies.add_commands(app)
 cli_screen.add_commands(app)
 cli_report.add_commands(app)
+cli_release.add_commands(app)
 cli_service.add_commands(app)
 cli_identity.add_commands(app)
 app.add_typer(cli_access.app, name="access")

@@ -15,6 +15,7 @@ from .console import output, print_json
 from .errors import RefusedError
 from .keyring import read_public_keys
 from .outcomes import BAD
+from .releasecheck import RELEASE_TYPE
 from .rendering import MAX_REPORT_BYTES, Rendering, read_envelope, reopen_report
 from .report import REPORT_TYPE
 from .settings import read_settings
@@ -45,7 +46,7 @@ def check_report_command(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the signature of a report of verify or trace, and print what it says.
+    """Check the signature of a report of verify, check-release or trace, and print what it says.
 
     Needs of the ledger folder only its public-keys.json. Exit code 1 if the report is not ours, was changed,
     or is about another file.
@@ -63,7 +64,11 @@ def check_report_command(
         output.print("[bold red]does not hold[/bold red]:", end=" ")
         output.print(str(fault), markup=False)
     else:
-        what = predicate.get("verdict") or f"{len(predicate['named'])} named of {predicate['candidates']}"
+        what = (
+            predicate.get("verdict")
+            or predicate.get("outcome")
+            or f"{len(predicate['named'])} named of {predicate['candidates']}"
+        )
         output.print("[bold green]holds[/bold green]", end="  ")
         output.print(f"signed for {public.origin}: {what}", markup=False)
     if fault is not None:
@@ -131,6 +136,6 @@ def _open(
         statement = ledger.parse_statement(opened.payload)
     except (LedgerError, RefusedError) as error:
         return None, str(error)
-    if statement.predicate_type not in (REPORT_TYPE, TRACE_TYPE):
+    if statement.predicate_type not in (REPORT_TYPE, TRACE_TYPE, RELEASE_TYPE):
         return None, f"a signed statement, but no report: {statement.predicate_type:.200}"
     return statement, None

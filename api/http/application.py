@@ -29,6 +29,7 @@ from . import (
     issue_routes,
     job_routes,
     log_routes,
+    release_routes,
     report_routes,
     service_routes,
     tile_routes,
@@ -46,7 +47,7 @@ JSON_BODY_BYTES = 64 << 10
 STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
-    "/v1/(identifications|stamps|verifications|stay-down/checks|cases/[a-z2-7]{16}/(clips|recordings))"
+    "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks|cases/[a-z2-7]{16}/(clips|recordings))"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -118,6 +119,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
     for module in (
         track_routes,
         report_routes,
+        release_routes,
         issue_routes,
         job_routes,
         log_routes,
