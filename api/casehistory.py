@@ -125,6 +125,8 @@ def describe_case(view: CaseView, *, personal: bool = True, time: str | None = N
     window = find_window(state.countered) if state.countered else None
     return {
         **describe_row(view.row, time=time),
+        "status": state.status,  # as the signed steps have it, whatever the row says
+        "tracks": list(state.tracks),
         "complete": state.complete,
         "restricted": state.restricted,
         "countered": state.countered or None,

@@ -83,6 +83,7 @@ def counter_case(
     if missing:
         raise RefusedError(f"the counter-notice is not complete: {list_missing(missing)}")
     view = read_case(installation, case_id)
+    cs.advance(view.state, cs.COUNTERED, {}, time=now())  # before a person is made for it
     desk = open_desk_key(installation)
     drafts = draft_counter_notice(installation, view.steps, signing_keys)
     return take_step(
@@ -182,6 +183,7 @@ def complain_about(
     view = read_case(installation, case_id)
     if view.state.decided and now() > (until := find_complaint_end(view.state.decided)):
         raise CaseError("complaint-late", f"the decision could be complained about until {until}")
+    cs.advance(view.state, cs.COMPLAINED, {}, time=now())
     of_respondent = form.by == "respondent"
     return take_step(
         installation,

@@ -212,7 +212,7 @@ def _start(
     started = []
     if after.restricted and not before.restricted:
         started.append(days("state-reasons", policy.tell, "DSA Art. 17(2)"))
-    if notice and after.decided != before.decided and after.status != cs.CLOSED:
+    if notice and after.status != before.status and after.status in (cs.UPHELD, cs.DENIED, cs.RESTORED):
         started.append(days("tell-claimant", policy.tell, "DSA Art. 16(5)"))
     return started
 

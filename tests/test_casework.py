@@ -3,16 +3,20 @@
 import copy
 import datetime
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import case_forms
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from conftest import Stamped
 from ledger_world import sha
+from sqlmodel import SQLModel
 
 from api import casework
 from api.casehistory import describe_case, list_due, read_case
 from api.caseintake import OpenedCase, accept_case, close_case, open_case, supplement_case
-from api.cases import PENDING
+from api.cases import PENDING, CaseRow
 from api.casestates import CaseError
 from api.custody import check_custody
 from api.errors import ConflictError, MissingError, OverloadError, RefusedError
@@ -24,6 +28,7 @@ from api.reasons import Reasons
 from api.recording import add_actor
 from api.settings import read_settings
 from ledger import SigningKey
+from ledger.database import open_database
 from ledger.errors import CorruptError, CustodyError, UnknownKeyError
 
 REASONS = Reasons.model_validate(case_forms.REASONS)
@@ -415,3 +420,47 @@ def test_letters_say_what_has_come_of_the_case(desk: Installation, stamped: Stam
     text = write_letter(read_case(desk, case_id), "reasons")
     for part in ("removal", "17 U.S.C. 106(1)", "Found by automated means: yes", "Art. 21", "512(g)(3)"):
         assert part in text
+
+
+def test_of_two_who_decide_at_once_one_is_refused(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+
+    def decide(outcome: str) -> str:
+        try:
+            casework.decide_case(desk, case_id, outcome, "no", reasons=REASONS)
+        except CaseError as error:
+            return error.code
+        return outcome
+
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(decide, ["upheld", "denied"]))
+    assert "not-valid" in found
+    (outcome,) = found - {"not-valid"}
+    assert read_case(desk, case_id).state.status == outcome
+    assert steps_of(desk, case_id)[-1] == "decided"
+
+
+def test_a_changed_row_does_not_change_what_a_case_is(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    with desk.cases._session(write=True) as session:
+        row = session.get(CaseRow, case_id)
+        assert row is not None
+        row.status, row.tracks = "denied", ""
+        session.add(row)
+    shown = describe_case(read_case(desk, case_id))
+    assert (shown["status"], shown["tracks"]) == ("valid", [stamped.track_id])
+
+
+def test_the_migrated_tables_are_those_of_the_program(stamped: Stamped) -> None:
+    database = open_database(read_settings(stamped.home, {}).database_url)
+    names = {"case_file", "case_step", "case_document", "stay_down"}
+
+    def is_ours(item: object, name: str | None, kind: str, *_: object) -> bool:
+        return (name if kind == "table" else item.table.name) in names
+
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"include_object": is_ours, "compare_type": True}
+        )
+        assert compare_metadata(context, SQLModel.metadata) == []
+    database.close()
