@@ -26,6 +26,8 @@ $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
 	# Two outside verifiers of the tests: they ask for Python 3.12 and run on 3.11; what they need is there already.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
 	    --ignore-requires-python aics-tlog aics-witness
+	# axe-core, as a file: the package would bring a browser driver that nothing here uses.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps axe-playwright-python
 	touch $@
 
 lint: $(VENV)/.development

@@ -22,6 +22,7 @@ from ..publishing import Publisher
 from ..quotas import open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
+from ..web.application import add_pages
 from ..worker import Worker, settle
 from . import (
     access_routes,
@@ -47,7 +48,8 @@ JSON_BODY_BYTES = 64 << 10
 STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
-    "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks|cases/[a-z2-7]{16}/(clips|recordings))"
+    "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks)"
+    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -130,6 +132,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         app.include_router(module.router)
     for router in (case_routes.public_router, case_routes.router, case_routes.upload_router):
         app.include_router(router)
+    add_pages(app)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)
     app.add_middleware(AuditTrail)

@@ -11,7 +11,7 @@ requests.
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
@@ -82,6 +82,13 @@ def answer(problem: dict[str, Any], headers: dict[str, str] | None = None) -> JS
     return JSONResponse(problem, problem["status"], headers, MEDIA_TYPE)
 
 
+def respond(request: Request, problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    """Return a problem as the application shows it: to a browser as a page, where it has pages."""
+    answer_page = getattr(request.app.state, "answer_page", None)
+    page: Response | None = answer_page(request, problem, headers or {}) if answer_page else None
+    return page or answer(problem, headers)
+
+
 def add_handlers(app: FastAPI) -> None:
     """Make every error leave the application as a problem."""
     for kind in EXPECTED:
@@ -91,7 +98,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _answer_fault)
 
 
-def _answer_expected(request: Request, error: Exception) -> JSONResponse:
+def _answer_expected(request: Request, error: Exception) -> Response:
     problem = format_problem(error)
     if classify(error).status >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, problem["detail"])
@@ -100,19 +107,19 @@ def _answer_expected(request: Request, error: Exception) -> JSONResponse:
         headers["retry-after"] = str(error.retry_after_s)
     if problem["status"] == 401:
         headers["www-authenticate"] = "Bearer"
-    return answer(problem, headers)
+    return respond(request, problem, headers)
 
 
-def _answer_http(request: Request, error: Exception) -> JSONResponse:
+def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = TITLES.get(error.status_code, "The request cannot be carried out")
     slug = {404: "not-found", 405: "wrong-method"}.get(error.status_code, "request-refused")
     detail = f"{request.method} {request.url.path}: {error.detail}"
     problem = {"type": PROBLEM_BASE + slug, "title": title, "status": error.status_code, "detail": detail}
-    return answer(problem, dict(error.headers or {}))
+    return respond(request, problem, dict(error.headers or {}))
 
 
-def _answer_malformed(_request: Request, error: Exception) -> JSONResponse:
+def _answer_malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [{"at": ".".join(map(str, item["loc"])), "message": item["msg"]} for item in error.errors()]
     problem = {
@@ -122,10 +129,10 @@ def _answer_malformed(_request: Request, error: Exception) -> JSONResponse:
         "detail": "; ".join(f"{fault['at']}: {fault['message']}" for fault in faults[:5]),
         "faults": faults[:20],
     }
-    return answer(problem)
+    return respond(request, problem)
 
 
-def _answer_fault(request: Request, error: Exception) -> JSONResponse:
+def _answer_fault(request: Request, error: Exception) -> Response:
     logger.error("%s %s", request.method, request.url.path, exc_info=error)
     problem = {
         "type": PROBLEM_BASE + "internal",
@@ -133,4 +140,4 @@ def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         "status": 500,
         "detail": "a fault in the program; its log has the details",
     }
-    return answer(problem, HEADERS)  # this handler stands outside the layer that adds them
+    return respond(request, problem, HEADERS)  # this handler stands outside the layer that adds them
