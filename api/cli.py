@@ -24,6 +24,7 @@ from . import (
     cli_credential,
     cli_custody,
     cli_disclosure,
+    cli_engines,
     cli_identity,
     cli_keys,
     cli_log,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 cli_tracks.add_commands(app)
 cli_disclosure.add_commands(app)
+cli_engines.add_commands(app)
 cli_copies.add_commands(app)
 cli_screen.add_commands(app)
 cli_report.add_commands(app)

@@ -9,6 +9,7 @@ import typer
 
 from .cli_options import HomeOption
 from .console import output
+from .enginefile import read_engines
 from .errors import LedgerFolderError
 from .installation import open_installation
 from .logs import set_up_logging
@@ -37,6 +38,7 @@ def serve_command(
     set_up_logging(settings.log_form, settings.log_level)
     with hold_serving_lock(settings), bind(host, port) as sock:
         open_installation(settings).close()  # say what is wrong before the server starts, not in its log
+        read_engines(settings)
         address = sock.getsockname()
         output.print(f"serving {settings.home} on http://{host}:{address[1]}", markup=False)
         if host not in ("127.0.0.1", "::1", "localhost"):

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-import generator
-
 from .audiofile import refuse_existing
 from .catalogue import FINGERPRINT_NAME
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
@@ -19,8 +17,9 @@ from .cli_report import PageOption, PdfOption
 from .console import errors, output, print_json, show_progress
 from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
-from .engines import load_engine
+from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Request
 from .errors import RefusedError, WriteError
+from .factors import OVERSIGHT_LEVELS, describe_factors, parse_factors
 from .illustration import check_picture, illustrate
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
@@ -47,6 +46,13 @@ IfKnownOption = Annotated[
     ),
 ]
 BitsOption = Annotated[int, typer.Option("--bits", help="16 or 24 bits per sample.")]
+OversightOption = Annotated[
+    str | None,
+    typer.Option(help=f"Declare how far people oversaw it: {', '.join(OVERSIGHT_LEVELS)}."),
+]
+RoyaltyOption = Annotated[
+    str | None, typer.Option("--royalty-class", help=f"Declare what is owed: {', '.join(ROYALTY_CLASSES)}.")
+]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Also copy the released files into this new folder.")
 ]
@@ -81,6 +87,7 @@ def init_command(
 
 def generate_command(
     prompt: Annotated[str, typer.Argument(help="What to play, such as: slow waltz in D minor, piano.")],
+    engine: Annotated[str, typer.Option(help="One that `provenote engines` lists.")] = EMBEDDED,
     seconds: Annotated[float, typer.Option(help="Wished length.")] = 30.0,
     seed: Annotated[int | None, typer.Option(help="Same prompt, seed and weights: same music.")] = None,
     abc: Annotated[
@@ -89,6 +96,8 @@ def generate_command(
     parameter: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE: overrides what the prompt says.")
     ] = None,
+    oversight: OversightOption = None,
+    royalty_class: RoyaltyOption = None,
     container: ContainerOption = "flac",
     bits: BitsOption = 24,
     output_folder: OutputOption = None,
@@ -100,7 +109,8 @@ def generate_command(
     as_json: JsonOption = False,
 ) -> None:
     """Generate a track from a prompt; mark, sign and log it."""
-    request = generator.Request(
+    factors = parse_factors(oversight=oversight, royalty_class=royalty_class)
+    request = Request(
         prompt=prompt,
         seconds=seconds,
         seed=secrets.randbelow(1 << 32) if seed is None else seed,
@@ -111,11 +121,12 @@ def generate_command(
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
     with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
-        engine = load_engine()
+        loaded = EngineRack.of(installation.settings).get(engine)
         issued = issue(
             installation,
-            engine,
+            loaded,
             request,
+            factors=factors,
             encoding=encoding,
             margin=policy,
             strength=strength,
@@ -136,6 +147,14 @@ def stamp_command(
         str | None,
         typer.Option(help=f"How it came to be, by IPTC's vocabulary: {', '.join(SOURCE_TYPES)}."),
     ] = None,
+    oversight: OversightOption = None,
+    royalty_class: RoyaltyOption = None,
+    training_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Declare what a model was trained on (repeatable): {', '.join(TRAINING_CLASSES)}."
+        ),
+    ] = None,
     container: ContainerOption = "flac",
     bits: BitsOption = 24,
     output_folder: OutputOption = None,
@@ -152,6 +171,9 @@ def stamp_command(
     ledger cannot be seen.
     """
     declared = parse_declaration(title=title, artist=artist, isrc=isrc, source_type=source_type)
+    factors = parse_factors(
+        oversight=oversight, royalty_class=royalty_class, training_classes=training_class or []
+    )
     encoding = parse_encoding(container, bits)
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
@@ -160,6 +182,7 @@ def stamp_command(
             installation,
             file,
             declared=declared,
+            factors=factors,
             encoding=encoding,
             margin=policy,
             strength=strength,
@@ -266,6 +289,7 @@ def _describe_axes(predicate: Any) -> list[tuple[str, str]]:
         rows.append(
             ("track", f"{track['track_id']}, {track['origin']}, {track['milliseconds'] / 1000:.1f} s")
         )
+        rows.extend(("making", line) for line in describe_factors(track.get("factors") or {}))
     shape = (
         f"{content['milliseconds'] / 1000:.1f} s, {content['sample_rate']} Hz, {content['channels']} channels"
     )

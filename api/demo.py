@@ -20,7 +20,6 @@ import uvicorn
 from rich.rule import Rule
 from rich.table import Table
 
-import generator
 import ledger
 
 from .cli_tracks import print_report
@@ -36,7 +35,7 @@ from .demo_material import (
     play_faster,
     replace_part,
 )
-from .engines import load_engine
+from .engines import LoadedEngine, Request, load_engine
 from .errors import LedgerFolderError, RefusedError, RegisteredError
 from .http.server import bind, build_server, hold_serving_lock
 from .illustration import illustrate
@@ -136,16 +135,16 @@ def _make_folder(folder: Path) -> Path:
 def _make_tracks(
     settings: Settings, files: Path, *, song: Path | None, offline: bool
 ) -> tuple[Issued, Issued, Path]:
-    engines: list[generator.Engine] = []
+    engines: list[LoadedEngine] = []
 
-    def engine() -> generator.Engine:
+    def engine() -> LoadedEngine:
         if not engines:
             engines.append(load_engine())
         return engines[0]
 
     with open_installation(settings) as installation:
         output.print(Rule(f"2  issue a track: {PROMPT!r}"))
-        request = generator.Request(prompt=PROMPT, seconds=SECONDS, seed=SEED)
+        request = Request(prompt=PROMPT, seconds=SECONDS, seed=SEED)
         with _timed("generate, mark, read back, sign, log"), show_progress(quiet=False) as progress:
             issued = issue(installation, engine(), request, progress=progress)
         _print_track(issued)

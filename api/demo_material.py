@@ -8,8 +8,9 @@ play the recordings' parts.
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,15 @@ from mutagen import flac
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-import generator
 import ledger
 import watermark
 
 from .audiofile import AudioWriter
+from .engines import LoadedEngine, Request
 from .errors import RefusedError
-from .settings import Settings
+from .installation import make_installation, open_installation
+from .issuing import issue
+from .settings import Settings, read_settings
 
 PACKAGE = "hex-a-hop-data"
 SONG, OTHER = "music-ending.ogg", "music-game-1.ogg"
@@ -54,7 +57,7 @@ class Material:
 
 
 def find_material(
-    folder: Path, *, song: Path | None, offline: bool, load_engine: Callable[[], generator.Engine]
+    folder: Path, *, song: Path | None, offline: bool, load_engine: Callable[[], LoadedEngine]
 ) -> Material:
     """Get the recordings, by download where allowed; the engine is loaded only when it has to fill in."""
     fetched = None if offline else fetch_recordings(folder)
@@ -190,6 +193,12 @@ def damage_ledger(settings: Settings, copy: Path, index: int) -> int:
     return place
 
 
-def _generate(engine: generator.Engine, prompt: str, seed: int, path: Path) -> None:
-    result = engine.generate(generator.Request(prompt=prompt, seconds=float(OTHER_S), seed=seed))
-    write_wav(path, result.audio, result.sample_rate)
+def _generate(engine: LoadedEngine, prompt: str, seed: int, path: Path) -> None:
+    """Make a recording as another service would: under a ledger, keys and marks that ours does not know."""
+    with tempfile.TemporaryDirectory() as place:
+        settings = replace(read_settings(Path(place) / "ledger", {}), credentials=False, keep_originals=False)
+        make_installation(settings, origin="other.example/log")
+        with open_installation(settings) as other:
+            issued = issue(other, engine, Request(prompt=prompt, seconds=float(OTHER_S), seed=seed))
+            audio, sample_rate = read_audio(issued.audio)
+    write_wav(path, audio, sample_rate)

@@ -16,13 +16,14 @@ from ledger.predicate import GENERATED, STAMPED
 from .custody import check_custody
 from .disclosure import Disclosure
 from .errors import RefusedError
+from .factors import read_factors
 from .installation import Installation
 from .keyring import PublicKeys
 from .release import name_asset
 from .settings import TRAINING_USES, Settings
 
 PROMPT_GUIDED = "prompt_guided"
-"""C2PA's word for what this service generates: a person wrote the prompt, the model did the rest."""
+"""C2PA's word for what was generated before there were factors: a person wrote the prompt alone."""
 
 
 def state_issuer(settings: Settings, track_id: str) -> dict[str, Any]:
@@ -58,6 +59,9 @@ def build_disclosure(
     weights = generation.get("weights") or {}
     issuer = facts.get("issuer") or {}
     source_type = facts.get("digital_source_type")
+    factors = read_factors(facts)
+    # Since there are factors, oversight is what the issuer declares, and nothing where they declare nothing.
+    oversight = PROMPT_GUIDED if generation and "factors" not in facts else None
     return Disclosure(
         track_id=track_id,
         log=public.origin,
@@ -69,7 +73,8 @@ def build_disclosure(
         system=generation.get("engine"),
         version=generation.get("version"),
         model=" ".join(f"{name}=sha256:{digest}" for name, digest in sorted(weights.items())) or None,
-        oversight=PROMPT_GUIDED if generation else None,
+        oversight=(factors or {}).get("human_oversight") or oversight,
+        factors=factors,
         title=credits.get("title"),
         artist=credits.get("artist"),
         isrc=identifiers.get("isrc"),

@@ -15,7 +15,7 @@ not validated against that here.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
@@ -44,7 +44,8 @@ class Disclosure:
 
     `created` is RFC 3339 UTC; `source_type` an IPTC URI or None where nobody declared one; `system`,
     `version` and `model` (names and digests of weights) name the generating system, where we ran it;
-    `oversight` is C2PA's word for the share of people; `training_use` one of `settings.TRAINING_USES`.
+    `oversight` is C2PA's word for the share of people; `factors` what is stated of its making
+    (`api.factors`); `training_use` one of `settings.TRAINING_USES`.
     """
 
     track_id: str
@@ -58,6 +59,7 @@ class Disclosure:
     version: str | None = None
     model: str | None = None
     oversight: str | None = None
+    factors: Mapping[str, Any] | None = None
     title: str | None = None
     artist: str | None = None
     isrc: str | None = None
@@ -91,6 +93,7 @@ def format_json(disclosure: Disclosure) -> dict[str, Any]:
         "version": disclosure.version,
         "model": disclosure.model,
         "human_oversight": disclosure.oversight,
+        "factors": None if disclosure.factors is None else dict(disclosure.factors),
         "title": disclosure.title,
         "artist": disclosure.artist,
         "isrc": disclosure.isrc,

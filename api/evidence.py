@@ -12,7 +12,9 @@
 | time | when does the statement say it was made? | the issuer's clock alone |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .labelevidence import UNREAD_CREDENTIAL, UNREAD_TAGS, CredentialEvidence, TagEvidence
 
@@ -193,7 +195,7 @@ class LedgerEvidence:
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What the signed statement says about the released track."""
+    """What the signed statement says about the released track; `factors` of its making (`api.factors`)."""
 
     track_id: str
     origin: str
@@ -201,6 +203,7 @@ class TrackFacts:
     sample_rate: int
     channels: int
     digital_source_type: str | None
+    factors: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

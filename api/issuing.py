@@ -1,7 +1,7 @@
 """The issue flow: how a track comes to be marked, signed and logged.
 
-    generate: prompt -> generator -> audio ----.
-    stamp:    file -> bounded decode -> audio --+-> embed -> file -> read back -> margin -> statement ->
+    generate: prompt -> engine -> tape -> audio --.
+    stamp:    file -> bounded decode -> audio ----+-> embed -> file -> read back -> margin -> statement ->
     ledger -> release
 
 Nothing leaves before its entry is durable: the order of writes, and what a crash leaves, is in `api.release`.
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import generator
 import ledger
 from ledger.errors import OutcomeUnknownError
 from watermark.identity.extraction import Query
@@ -23,6 +22,7 @@ from watermark.identity.extraction import Query
 from .audiofile import AudioWriter, sync_file, write_synced
 from .declaration import Declaration, draw_credits, state_declaration
 from .decoding import open_recording
+from .engines import LoadedEngine, Request
 from .errors import (
     AudioRefusedError,
     RegisteredError,
@@ -31,6 +31,7 @@ from .errors import (
     WriteError,
 )
 from .evidence import Likeness
+from .factors import DeclaredFactors, state_factors
 from .installation import Installation, now
 from .keyring import detection_keys
 from .labelling import label_file
@@ -47,6 +48,7 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
+from .metering import Meter
 from .originals import keep_blocks
 from .readback import read_back, write_fingerprint
 from .recognition import check_unknown, check_unknown_file, detection_profiles
@@ -54,7 +56,8 @@ from .record import build_rows, list_credit_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
 from .release import abandon, finish_release, hold_incoming, name_asset
 from .resemblance import Resemblance, ResemblancePolicy, check_unlike, state_relations
-from .source import Encoding, Source, describe_generated
+from .source import Encoding, Played, Source, describe_generated
+from .tape import Tape
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,10 @@ def make_track_id() -> str:
 
 def issue(
     installation: Installation,
-    engine: generator.Engine,
-    request: generator.Request,
+    engine: LoadedEngine,
+    request: Request,
     *,
+    factors: DeclaredFactors = DeclaredFactors(),
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
     strength: Strength = Strength.DEFAULT,
@@ -92,7 +96,7 @@ def issue(
     progress: Progress = report_nothing,
     cancelled: CancelCheck = never_cancelled,
 ) -> Issued:
-    """Generate a track from a prompt and register it.
+    """Generate a track from a prompt and register it; `factors` is what the issuer declares of its making.
 
     Raises
     ------
@@ -106,19 +110,27 @@ def issue(
     UnreadableMarkError, WeakMarkError, StoppedError, WriteError, ledger.LedgerError
         Nothing was registered (but see `ledger.errors.OutcomeUnknownError`: then the next start decides).
     """
-    result = engine.generate(request, progress=progress, cancelled=cancelled)
-    source = describe_generated(request, result)
-    found = check_unlike(installation, _listen(source), resemblance)
-    issued = register(
-        installation,
-        relate(source, found, resemblance),
-        encoding=encoding,
-        margin=margin,
-        strength=strength,
-        track_id=track_id or make_track_id(),
-        progress=progress,
-        cancelled=cancelled,
-    )
+    with Tape(installation.settings) as tape:
+        meter = Meter(engine.description.device, engine.watts)
+        account = engine.perform(request, tape, progress=progress, cancelled=cancelled)
+        cost = meter.read()
+        source = describe_generated(
+            request,
+            account,
+            Played(tape.blocks, tape.sample_rate, tape.channels, tape.samples, tape.pcm_sha256),
+            state_factors(factors, description=engine.description, account=account, cost=cost),
+        )
+        found = check_unlike(installation, _listen(source), resemblance)
+        issued = register(
+            installation,
+            relate(source, found, resemblance),
+            encoding=encoding,
+            margin=margin,
+            strength=strength,
+            track_id=track_id or make_track_id(),
+            progress=progress,
+            cancelled=cancelled,
+        )
     return replace(issued, nearest=found.matches)
 
 
@@ -128,6 +140,7 @@ def stamp(
     *,
     title: str | None = None,
     declared: Declaration = Declaration(),
+    factors: DeclaredFactors = DeclaredFactors(),
     encoding: Encoding = Encoding(),
     margin: MarginPolicy = MarginPolicy.OFF,
     strength: Strength = Strength.DEFAULT,
@@ -184,6 +197,7 @@ def stamp(
         facts={
             "source": {"container": found.format.container, "encoding": found.format.subtype},
             **state_declaration(declared),
+            **state_factors(factors),
         },
         subjects=(ledger.Subject("source-file", bytes.fromhex(found.file_sha256)),),
         credits=draw_credits(declared),

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import generator
-
 from .audiofile import sync_file
 from .declaration import parse_declaration
-from .engines import EngineSlot
+from .engines import EMBEDDED, EngineRack, Request
 from .errors import WriteError
+from .factors import DeclaredFactors
 from .installation import Installation
 from .issuing import issue, stamp
 from .jobtable import JobRow
@@ -36,7 +35,7 @@ class InputLostError(Exception):
     """The file that a job was to work on is gone: it has to be submitted again."""
 
 
-Work = Callable[[Installation, EngineSlot, JobRow, Progress, CancelCheck], None]
+Work = Callable[[Installation, EngineRack, JobRow, Progress, CancelCheck], None]
 """Carry a job out: it makes the track that its row names, or raises."""
 
 
@@ -62,10 +61,10 @@ def drop_input(settings: Settings, job_id: str) -> None:
 
 
 def _issue(
-    installation: Installation, engine: EngineSlot, job: JobRow, progress: Progress, cancelled: CancelCheck
+    installation: Installation, engines: EngineRack, job: JobRow, progress: Progress, cancelled: CancelCheck
 ) -> None:
     asked = json.loads(job.request)
-    request = generator.Request(
+    request = Request(
         prompt=asked["prompt"],
         seconds=asked["seconds"],
         seed=asked["seed"],
@@ -74,7 +73,7 @@ def _issue(
     )
     issue(
         installation,
-        engine.get(),
+        engines.get(asked.get("engine", EMBEDDED)),
         request,
         **_read_options(asked),
         track_id=job.track_id,
@@ -84,7 +83,7 @@ def _issue(
 
 
 def _stamp(
-    installation: Installation, _engine: EngineSlot, job: JobRow, progress: Progress, cancelled: CancelCheck
+    installation: Installation, _engines: EngineRack, job: JobRow, progress: Progress, cancelled: CancelCheck
 ) -> None:
     asked = json.loads(job.request)
     path = locate_input(installation.settings, job.job_id)
@@ -105,7 +104,13 @@ def _stamp(
 
 
 def _read_options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    # Jobs that were queued by an earlier version have neither engine nor factors.
     return {
+        "factors": DeclaredFactors(
+            oversight=asked.get("oversight"),
+            royalty_class=asked.get("royalty_class"),
+            training_classes=tuple(sorted(set(asked.get("training_class", ())))),
+        ),
         "encoding": Encoding(asked["format"], asked["bits"]),
         "margin": MarginPolicy(asked["margin"]),
         "strength": Strength(asked["strength"]),

@@ -119,6 +119,7 @@ def build_predicate(evidence: Evidence, verdict: Verdict, *, time: str) -> dict[
             "sample_rate": track.sample_rate,
             "channels": track.channels,
             "digital_source_type": track.digital_source_type,
+            **({} if track.factors is None else {"factors": dict(track.factors)}),
         },
         "content": _format_content(evidence.content),
         "identity": _format_identity(evidence.identity),

@@ -6,18 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-import generator
 import ledger
 
-from .audiofile import PcmDigest
 from .declaration import Credit, draw_credits, parse_declaration
+from .engines import Account, Request
 from .errors import RefusedError
 from .marking import Block
 
-BLOCK_SAMPLES = 1 << 16
 FINGERPRINT_SUBJECT = "fingerprint"
 """Name of the subject whose digest is that of the track's stored fingerprint."""
 MACHINE_MADE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -52,57 +47,66 @@ class Encoding:
     bits: int = 24
 
 
-def describe_generated(request: generator.Request, result: generator.Result) -> Source:
-    """Return what is registered of a generated track: its samples, its score, and how it was made."""
-    audio: NDArray[np.float32] = result.audio
-    digest = PcmDigest()
-    digest.push(audio)
+@dataclass(frozen=True)
+class Played:
+    """Audio that an engine has played: where it can be read, as often as asked, and its extent and digest."""
+
+    blocks: Callable[[], Iterator[Block]]
+    sample_rate: int
+    channels: int
+    samples: int
+    pcm_sha256: str
+
+
+def describe_generated(
+    request: Request, account: Account, played: Played, factors: Mapping[str, Any]
+) -> Source:
+    """Return what is registered of a generated track: its samples, its score, and how it was made.
+
+    `factors` is the member of that name, or nothing (`api.factors`).
+    """
     files = {}
-    if result.abc is not None:
-        files["score.abc"] = result.abc.encode("utf-8")
-    if result.midi is not None:
-        files["score.mid"] = result.midi
+    if account.abc is not None:
+        files["score.abc"] = account.abc.encode("utf-8")
+    if account.midi is not None:
+        files["score.mid"] = account.midi
     names = {"score.abc": "abc", "score.mid": "midi"}
-
-    def blocks() -> Iterator[Block]:
-        for start in range(0, audio.shape[1], BLOCK_SAMPLES):
-            yield audio[:, start : start + BLOCK_SAMPLES]
-
-    model = result.model
+    model = account.model
     generation = {
         "engine": model.engine,
         "version": model.version,
         "weights": dict(model.weights),
         "licence": model.licence,
         "libraries": dict(model.libraries),
-        "seed": str(result.seed),  # a string: JSON numbers end at 2^53
-        "training_corpus": result.training_corpus,
-        "milliseconds": {stage: round(1000 * seconds) for stage, seconds in result.timings_s.items()},
+        "seed": str(account.seed),  # a string: JSON numbers end at 2^53
+        "training_corpus": account.training_corpus,
+        "milliseconds": {stage: round(1000 * seconds) for stage, seconds in account.timings_s.items()},
+        **({"settings": dict(account.settings)} if account.settings else {}),
     }
     return Source(
         event=ledger.GENERATED,
-        title=result.score.title if result.score is not None else "untitled",
-        sample_rate=result.sample_rate,
-        channels=audio.shape[0],
-        samples=audio.shape[1],
-        blocks=blocks,
-        pcm_sha256=digest.hex(),
-        facts={"generation": generation, "digital_source_type": MACHINE_MADE},
+        title=account.score.title if account.score is not None else "untitled",
+        sample_rate=played.sample_rate,
+        channels=played.channels,
+        samples=played.samples,
+        blocks=played.blocks,
+        pcm_sha256=played.pcm_sha256,
+        facts={"generation": generation, "digital_source_type": MACHINE_MADE, **factors},
         subjects=tuple(
             ledger.Subject(names[name], sha256(content).digest()) for name, content in files.items()
         ),
         files=files,
         prompt=request.prompt,
-        understood=result.understood,
-        credits=_credit_score(result),
+        understood=account.understood,
+        credits=_credit_score(account),
     )
 
 
-def _credit_score(result: generator.Result) -> tuple[Credit, ...]:
+def _credit_score(account: Account) -> tuple[Credit, ...]:
     """Return the title of a score as what is declared of it; one that is no line of text is not."""
-    if result.score is None:
+    if account.score is None:
         return ()
     try:
-        return draw_credits(parse_declaration(title=result.score.title))
+        return draw_credits(parse_declaration(title=account.score.title))
     except RefusedError:
         return ()

@@ -30,6 +30,7 @@ from .evidence import (
     LedgerFault,
     TrackFacts,
 )
+from .factors import read_factors
 from .installation import Installation, now
 from .keyring import detection_keys
 from .knownmarks import known_payloads
@@ -267,5 +268,6 @@ def _read_facts(track_id: str, custody: Custody) -> TrackFacts | None:
             sample_rate=int(audio["sample_rate"]),
             channels=int(audio["channels"]),
             digital_source_type=str(source_type) if source_type is not None else None,
+            factors=read_factors(predicate),
         )
     return None

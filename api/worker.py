@@ -29,7 +29,7 @@ import time
 from ledger.errors import LedgerError
 
 from .copyrelease import recover_copies
-from .engines import EngineSlot
+from .engines import EngineRack
 from .errors import GeneratorMissingError, LedgerFolderError, StoppedError
 from .installation import Installation, now
 from .jobqueue import WAIT_S, JobQueue
@@ -119,10 +119,12 @@ class Hold:
 class Worker:
     """A thread that carries out jobs."""
 
-    def __init__(self, installation: Installation, queue: JobQueue, engine: EngineSlot | None = None) -> None:
+    def __init__(
+        self, installation: Installation, queue: JobQueue, engines: EngineRack | None = None
+    ) -> None:
         self._installation = installation
         self._queue = queue
-        self._engine = engine or EngineSlot()
+        self._engines = engines or EngineRack.of(installation.settings)
         self._stopping = threading.Event()
         self._looked_s = -LOOK_S
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -187,7 +189,7 @@ class Worker:
     def _attempt(self, job: JobRow) -> None:
         with Hold(self._installation, job, self.name, self._stopping) as hold:
             try:
-                KINDS[job.kind](self._installation, self._engine, job, hold.report, hold.is_over)
+                KINDS[job.kind](self._installation, self._engines, job, hold.report, hold.is_over)
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes the job's
                 failure: Exception | None = error
             else:

@@ -8,15 +8,29 @@
 torch is imported when an engine is opened, never by importing this package.
 """
 
-from .engine import CopyCheck, Engine, EngineDescription, ModelIdentity, Request, Result, open_engine
-from .errors import Cancelled, GeneratorError, RequestError, WeightsError
+from .engine import (
+    Account,
+    CopyCheck,
+    Engine,
+    EngineDescription,
+    ModelIdentity,
+    Request,
+    Result,
+    Sink,
+)
+from .errors import Cancelled, EngineError, GeneratorError, RequestError, WeightsError
+from .kinds import open_engine
 from .score import Note, Part, Score
+from .setup import EngineSetup
 
 __all__ = [
+    "Account",
     "Cancelled",
     "CopyCheck",
     "Engine",
     "EngineDescription",
+    "EngineError",
+    "EngineSetup",
     "GeneratorError",
     "ModelIdentity",
     "Note",
@@ -25,6 +39,7 @@ __all__ = [
     "RequestError",
     "Result",
     "Score",
+    "Sink",
     "WeightsError",
     "open_engine",
 ]

@@ -20,16 +20,19 @@ from .arrangement import arrange
 from .composer import Composer
 from .composition import compose_tune
 from .engine import (
+    Account,
     CancelCheck,
     EngineDescription,
     ModelIdentity,
     Progress,
     Request,
     Result,
+    Sink,
+    collect_result,
     never_cancelled,
     report_nothing,
 )
-from .errors import Cancelled, RequestError
+from .errors import Cancelled, EngineError, RequestError
 from .form import plan_form
 from .harmony import harmonise
 from .midi import format_midi
@@ -37,6 +40,7 @@ from .notation import format_tune
 from .opening import read_opening
 from .prompt import PARAMETERS, read_prompt
 from .rendering import count_blocks, render_blocks
+from .setup import EngineSetup
 from .timbre import SAMPLE_RATE, TimbreNetwork
 from .weights import (
     COMPOSER,
@@ -60,9 +64,18 @@ TRAINING_CORPUS = (
     "public-domain dance tunes (music21 10.5.1 corpus: oneills1850, airdsAirs, ryansMammoth, miscFolk); "
     "timbre from FluidR3_GM (MIT)"
 )
+TRAINING_CLASSES = ("licensed", "public-domain")
 
 
-def open_embedded_engine() -> "EmbeddedEngine":
+def open_embedded(setup: EngineSetup) -> "EmbeddedEngine":
+    """Open it as one kind among others (`generator.kinds`); it takes no folder and no options."""
+    if setup.folder is not None or setup.device != "cpu":
+        raise EngineError(f"engine {setup.name}: the embedded engine has its own weights and runs on the CPU")
+    setup.refuse_unknown()
+    return open_embedded_engine(setup)
+
+
+def open_embedded_engine(setup: EngineSetup | None = None) -> "EmbeddedEngine":
     """Read, check and load the weights.
 
     Raises
@@ -74,7 +87,11 @@ def open_embedded_engine() -> "EmbeddedEngine":
     digests = read_digests(folder)
     data = {name: read_weights(folder, name, digests[name]) for name in (COMPOSER, TIMBRE, TUNES)}
     return EmbeddedEngine(
-        load_composer(data[COMPOSER]), load_timbre(data[TIMBRE]), load_sequences(data[TUNES]), digests
+        load_composer(data[COMPOSER]),
+        load_timbre(data[TIMBRE]),
+        load_sequences(data[TUNES]),
+        digests,
+        royalty_class=None if setup is None else setup.royalty_class,
     )
 
 
@@ -98,7 +115,10 @@ class EmbeddedEngine:
         timbre: TimbreNetwork,
         sequences: NDArray[np.uint32],
         digests: Mapping[str, str],
+        *,
+        royalty_class: str | None = None,
     ) -> None:
+        self._royalty_class = royalty_class
         self._composer, self._timbre, self._sequences = composer, timbre, sequences
         self._digests = dict(digests)
 
@@ -116,17 +136,22 @@ class EmbeddedEngine:
             deterministic=True,
             licence=LICENCE,
             training_corpus=TRAINING_CORPUS,
+            training_classes=TRAINING_CLASSES,
+            royalty_class=self._royalty_class,
+            weights=dict(self._digests),
         )
 
-    def generate(
+    def perform(
         self,
         request: Request,
+        sink: Sink,
         *,
         progress: Progress = report_nothing,
         cancelled: CancelCheck = never_cancelled,
-    ) -> Result:
-        """Make a piece of about request.seconds; see `Engine.generate`."""
+    ) -> Account:
+        """Make a piece of about request.seconds, written block by block; see `Engine.perform`."""
         check_request(request)
+        cpu_s = time.thread_time()  # all of the work is on this thread
 
         def step(stage: str, fraction: float) -> None:
             if cancelled():
@@ -168,18 +193,14 @@ class EmbeddedEngine:
             midi = format_midi(score)
             stop_clock("arrange")
             expected = count_blocks(score)
-            blocks: list[NDArray[np.float32]] = []
-            for block in render_blocks(self._timbre, score, seed=request.seed):
-                step("render", min(1.0, len(blocks) / expected))
-                blocks.append(block)
-            audio = np.concatenate(blocks, axis=1)
+            for number, block in enumerate(render_blocks(self._timbre, score, seed=request.seed)):
+                step("render", min(1.0, number / expected))
+                sink.write(block, sample_rate=SAMPLE_RATE)
             stop_clock("render")
         understood = {**settings.understood, "seconds": f"{request.seconds:g}"}
         understood["bars"] = f"{form.total_bars} at {form.tempo_bpm:g} quarter notes per minute"
         progress("done", 1.0)
-        return Result(
-            audio=audio,
-            sample_rate=SAMPLE_RATE,
+        return Account(
             score=score,
             abc=abc,
             midi=midi,
@@ -189,7 +210,18 @@ class EmbeddedEngine:
             timings_s=timings,
             training_corpus=TRAINING_CORPUS,
             copy_check=copying,
+            cpu_s=time.thread_time() - cpu_s,
         )
+
+    def generate(
+        self,
+        request: Request,
+        *,
+        progress: Progress = report_nothing,
+        cancelled: CancelCheck = never_cancelled,
+    ) -> Result:
+        """Make a piece and return it whole, with its audio; errors as `perform`."""
+        return collect_result(self, request, progress=progress, cancelled=cancelled)
 
     def _identity(self) -> ModelIdentity:
         libraries = {

@@ -3,6 +3,7 @@
 GeneratorError
 ├── RequestError    the request cannot be served: seconds out of range, an opening that is not ABC, ...
 ├── WeightsError    a weights file is missing or is not the published one
+├── EngineError     an engine is not set up as it must be, broke, or made no audio
 └── Cancelled       the caller asked to stop
 """
 
@@ -17,6 +18,10 @@ class RequestError(GeneratorError):
 
 class WeightsError(GeneratorError):
     """A weights file is missing, unreadable or has another digest than the pinned one."""
+
+
+class EngineError(GeneratorError):
+    """An engine is not set up as it must be, broke while it played, or made something that is no audio."""
 
 
 class Cancelled(GeneratorError):  # noqa: N818 - a request to stop is not a fault

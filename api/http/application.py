@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..engines import EngineSlot
+from ..engines import EngineRack
 from ..errors import SlowBodyError, TooLargeError
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
@@ -80,17 +80,18 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
     async def run(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.ExitStack() as stack:
             installation = stack.enter_context(open_installation(settings))
+            engines = EngineRack.of(settings)
             quotas = open_quotas(settings)
             stack.callback(quotas.close)
             jobs = Jobs(installation)
             stack.callback(jobs.close)
-            engine, lead = EngineSlot(), Lead(settings)
+            lead = Lead(settings)
             stack.callback(lead.close)
             settle(installation)
             parts: list[Publisher | Scrubber | Worker] = [
                 Publisher(installation, lead),
                 Scrubber(installation, lead, settings.scrub_interval_s),
-                *(Worker(installation, jobs.queue, engine) for _ in range(settings.job_workers)),
+                *(Worker(installation, jobs.queue, engines) for _ in range(settings.job_workers)),
             ]
             for part in parts:
                 part.start()
@@ -104,6 +105,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
                 quotas=quotas,
                 stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
                 is_stopping=is_stopping,
+                engines=engines,
             )
             yield
 

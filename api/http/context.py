@@ -9,6 +9,7 @@ from typing import Annotated
 import anyio
 from fastapi import Depends, Request
 
+from ..engines import EngineRack
 from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
@@ -31,6 +32,7 @@ class Context:
     quotas: Quotas
     stream_threads: anyio.CapacityLimiter
     is_stopping: Callable[[], bool]
+    engines: EngineRack
 
     @contextlib.contextmanager
     def take_place(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ..access import Scope
 from ..declaration import parse_declaration
+from ..factors import parse_factors
 from ..margin import MarginPolicy
 from ..marking import Strength
 from ..resemblance import ResemblancePolicy
@@ -17,9 +18,13 @@ from .problems import declare_problems
 from .schemas import (
     IF_KNOWN,
     MARGIN_POLICY,
+    OVERSIGHT,
     PRIORITIES,
     PRIORITY,
+    ROYALTY_CLASS,
     STRENGTH,
+    EngineInfo,
+    EngineList,
     IssueRequest,
     Job,
     Priority,
@@ -37,12 +42,25 @@ router = APIRouter(dependencies=[require_scope(Scope.ISSUER)])
     responses=declare_problems(413, 503, 507),
 )
 def issue_track(body: IssueRequest, response: Response, context: UsedContext) -> Job:
-    """Queue a job that generates a track, marks, signs and logs it; `Location` is the job's address."""
+    """Queue a job that generates a track, marks, signs and logs it; `Location` is the job's address.
+
+    `GET /v1/engines` lists the engines that can be asked for.
+    """
+    context.engines.find(body.engine)
+    parse_factors(oversight=body.oversight, royalty_class=body.royalty_class)
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
     asked = {**body.model_dump(mode="json", exclude={"priority"}), "seed": seed}
     row = context.jobs.submit("issue", asked, priority=PRIORITIES[body.priority])
     response.headers["location"] = f"/v1/jobs/{row.job_id}"
     return Job.of(row)
+
+
+@router.get(
+    "/v1/engines", tags=["issue"], summary="Engines that can be asked for", responses=declare_problems(503)
+)
+def list_engines(context: UsedContext) -> EngineList:
+    """Return the engines that are set up; none is loaded for it."""
+    return EngineList(engines=[EngineInfo.of(item) for item in context.engines.list()])
 
 
 @router.post(
@@ -63,6 +81,12 @@ async def stamp_recording(
     source_type: Annotated[
         str | None, Query(max_length=120, description="A term of IPTC's digital source types.")
     ] = None,
+    oversight: Annotated[str | None, Query(max_length=32, description=OVERSIGHT)] = None,
+    royalty_class: Annotated[str | None, Query(max_length=32, description=ROYALTY_CLASS)] = None,
+    training_class: Annotated[
+        list[str] | None,
+        Query(max_length=3, description="Of the data that a model was trained on; may be repeated."),
+    ] = None,
     container: Annotated[str, Query(alias="format", pattern="^(flac|wav)$")] = "flac",
     bits: Annotated[int, Query(description="16 or 24", ge=16, le=24, multiple_of=8)] = 24,
     margin: Annotated[MarginPolicy, Query(description=MARGIN_POLICY)] = MarginPolicy.REPORT,
@@ -73,12 +97,16 @@ async def stamp_recording(
     """Queue a job that marks, signs and logs the uploaded recording; `Location` is the job's address."""
     # What cannot be declared is said now, not by a job that fails.
     parse_declaration(title=title, artist=artist, isrc=isrc, source_type=source_type)
+    parse_factors(oversight=oversight, royalty_class=royalty_class, training_classes=training_class or [])
     path = await receive_upload(request, context.installation.settings)
     asked = {
         "title": title,
         "artist": artist,
         "isrc": isrc,
         "source_type": source_type,
+        "oversight": oversight,
+        "royalty_class": royalty_class,
+        "training_class": training_class or [],
         "format": container,
         "bits": bits,
         "margin": margin.value,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..engines import EngineListing
 from ..installation import format_time
 from ..jobtable import JobRow
 from ..margin import Margin, MarginPolicy, document_margin
@@ -23,6 +24,10 @@ IF_KNOWN = "When it sounds like a known recording: refuse, link it as derived, o
 PRIORITY = "Jobs of a higher one are taken first; a running job is not put aside."
 Priority = Literal["low", "normal", "high"]
 PRIORITIES: dict[Priority, int] = {"low": -1, "normal": 0, "high": 1}
+OVERSIGHT = (
+    "How far people oversaw it: fully_autonomous, human_validated or prompt_guided; stated as declared."
+)
+ROYALTY_CLASS = "What is owed for using it: non-commercial, public-domain, royalty-bearing or royalty-free."
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{16}$", examples=["9f86d081884c7d65"])]
 
 
@@ -35,6 +40,9 @@ class Wire(BaseModel):
 class IssueRequest(Wire):
     """What to generate and how to write it."""
 
+    engine: Annotated[
+        str, Field(max_length=64, description="One of `GET /v1/engines`.", examples=["embedded"])
+    ] = "embedded"
     prompt: Annotated[str, Field(min_length=1, max_length=1000, examples=["slow waltz in D minor, piano"])]
     seconds: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False, examples=[30.0])] = 30.0
     seed: Annotated[int | None, Field(ge=0, lt=1 << 53, description="Drawn when left out.", examples=[7])] = (
@@ -50,6 +58,44 @@ class IssueRequest(Wire):
     strength: Annotated[Strength, Field(description=STRENGTH)] = Strength.DEFAULT
     if_known: Annotated[ResemblancePolicy, Field(description=IF_KNOWN)] = ResemblancePolicy.REFUSE
     priority: Annotated[Priority, Field(description=PRIORITY)] = "normal"
+    oversight: Annotated[str | None, Field(max_length=32, description=OVERSIGHT)] = None
+    royalty_class: Annotated[str | None, Field(max_length=32, description=ROYALTY_CLASS)] = None
+
+
+class EngineInfo(Wire):
+    """An engine as its operator set it up; `problem` says why it cannot be used now, if so."""
+
+    name: Annotated[str, Field(examples=["embedded"])]
+    kind: Annotated[str, Field(examples=["embedded"])]
+    package: Annotated[str, Field(description="Who brings this kind.", examples=["provenote"])]
+    summary: str
+    licence: str | None
+    training_corpus: str | None
+    training_classes: Annotated[list[str], Field(examples=[["licensed"]])]
+    royalty_class: str | None
+    problem: str | None
+
+    @classmethod
+    def of(cls, item: EngineListing) -> Self:
+        """Return the public part of a listing: neither folders nor commands."""
+        setup = item.setup
+        return cls(
+            name=setup.name,
+            kind=setup.kind,
+            package=item.package,
+            summary=item.summary,
+            licence=setup.licence,
+            training_corpus=setup.training_corpus,
+            training_classes=list(setup.training_classes),
+            royalty_class=setup.royalty_class,
+            problem=None if item.problem is None else "it cannot be used: its operator's log says why",
+        )
+
+
+class EngineList(Wire):
+    """The engines that a track can be issued with."""
+
+    engines: list[EngineInfo]
 
 
 class Stretch(Wire):
