@@ -1,5 +1,6 @@
 """Commands for what is done in a case: restrict, counter, decide, complain, restore and the like."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,12 +25,13 @@ from .casework import (
 )
 from .cli_case import CaseArgument, FormArgument, KeyOption, print_case, read_form
 from .cli_options import HomeOption, InputFile, JsonOption
-from .console import show_progress
+from .console import print_json, show_progress
 from .installation import open_installation
 from .letters import write_letter
 from .notices import Complaint, CounterNotice
 from .reasons import Reasons
 from .settings import read_settings
+from .transparency import state_for_database
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, as a code such as infringing.")]
 OverrideOption = Annotated[
@@ -52,6 +54,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("note")(note_command)
     app.command("sent")(sent_command)
     app.command("letter")(letter_command)
+    app.command("statement")(statement_command)
 
 
 def restrict_command(
@@ -228,3 +231,19 @@ def letter_command(
     with open_installation(read_settings(home)) as installation:
         text = write_letter(read_case(installation, case_id), letter)
     typer.echo(text, nl=False)
+
+
+def statement_command(
+    case_id: CaseArgument,
+    content_date: Annotated[
+        datetime | None,
+        typer.Option(
+            "--content-date", formats=["%Y-%m-%d"], help="When the material was put up; default: the track's."
+        ),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Print the statement of reasons as the DSA Transparency Database takes it; nothing is sent."""
+    day = None if content_date is None else content_date.date()
+    with open_installation(read_settings(home)) as installation:
+        print_json(state_for_database(installation, case_id, content_date=day))

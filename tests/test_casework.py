@@ -27,6 +27,7 @@ from api.notices import Complaint, CounterNotice, Notice, VerificationRequest
 from api.reasons import Reasons
 from api.recording import add_actor
 from api.settings import read_settings
+from api.transparency import state_for_database
 from ledger import SigningKey
 from ledger.database import open_database
 from ledger.errors import CorruptError, CustodyError, UnknownKeyError
@@ -464,3 +465,47 @@ def test_the_migrated_tables_are_those_of_the_program(stamped: Stamped) -> None:
         )
         assert compare_metadata(context, SQLModel.metadata) == []
     database.close()
+
+
+def test_a_statement_of_reasons_for_the_public_database(desk: Installation, stamped: Stamped) -> None:
+    case_id = open_valid(desk, stamped)
+    with pytest.raises(ConflictError, match="no statement of reasons"):
+        state_for_database(desk, case_id)
+    casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
+    day = desk.registry.get_released(stamped.track_id).created[:10]
+    assert state_for_database(desk, case_id) == {
+        "puid": f"{case_id}-3",
+        "decision_visibility": ["DECISION_VISIBILITY_CONTENT_REMOVED"],
+        "decision_ground": "DECISION_GROUND_ILLEGAL_CONTENT",
+        "illegal_content_legal_ground": "17 U.S.C. 106(1)",
+        "illegal_content_explanation": "It is a copy without licence.",
+        "content_type": ["CONTENT_TYPE_AUDIO"],
+        "category": "STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS",
+        "category_specification": ["KEYWORD_COPYRIGHT_INFRINGEMENT"],
+        "content_date": day,
+        "application_date": "2026-11-20",
+        "decision_facts": "It is the claimant's recording.",
+        "source_type": "SOURCE_ARTICLE_16",
+        "automated_detection": "Yes",
+        "automated_decision": "AUTOMATED_DECISION_NOT_AUTOMATED",
+    }
+    other = open_case(desk, Notice.model_validate({**case_forms.NOTICE, "laws": ["dmca"], "claim": "voice"}))
+    accept_case(desk, other.case_id)
+    changes = {"ground": "terms", "territory": "FR, DE", "measure": "demonetisation", "source": "court-order"}
+    casework.restrict_case(desk, other.case_id, REASONS.model_copy(update=changes))
+    with pytest.raises(RefusedError, match="about no track"):
+        state_for_database(desk, other.case_id)
+    found = state_for_database(desk, other.case_id, content_date=datetime.date(2026, 1, 2))
+    assert found["territorial_scope"] == ["FR", "DE"]
+    assert found["decision_monetary"] == "DECISION_MONETARY_SUSPENSION"
+    assert found["category"] == "STATEMENT_CATEGORY_OTHER_VIOLATION_TC"
+    assert found["incompatible_content_ground"] == "17 U.S.C. 106(1)"
+    assert (found["source_type"], "category_specification" in found) == (
+        "SOURCE_TYPE_OTHER_NOTIFICATION",
+        False,
+    )
+    casework.decide_case(
+        desk, other.case_id, "upheld", "no", reasons=REASONS.model_copy(update={"explanation": "x" * 2_001})
+    )
+    with pytest.raises(RefusedError, match="illegal_content_explanation: the database takes 2000"):
+        state_for_database(desk, other.case_id, content_date=datetime.date(2026, 1, 2))

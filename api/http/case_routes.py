@@ -1,7 +1,8 @@
 """Cases: anybody may send one in and see how it stands; the rest is for case workers."""
 
 import hmac
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +16,7 @@ from ..errors import MissingError, RefusedError, ScopeError
 from ..installation import Installation
 from ..letters import list_missing_lines, write_letter
 from ..quotas import DAY_S, Bound, name_client
+from ..transparency import state_for_database
 from ..uploadcheck import check_upload, describe_entry, list_recording
 from .authorisation import open_to_all, require_scope
 from .case_actions import take
@@ -216,6 +218,20 @@ def get_letter(case_id: CaseId, letter: LetterName, context: UsedContext) -> Res
     """Return what the case desk writes to the claimant or respondent. Nothing is sent."""
     text = write_letter(read_case(context.installation, case_id), letter)
     return Response(text, media_type="text/plain; charset=utf-8")
+
+
+@router.get(
+    "/v1/cases/{case_id}/statement",
+    summary="The statement of reasons for the DSA Transparency Database",
+    responses=declare_problems(404, 409, 503),
+)
+def get_statement(
+    case_id: CaseId,
+    context: UsedContext,
+    content_date: Annotated[date | None, Query(description="When the material was put up.")] = None,
+) -> dict[str, Any]:
+    """Return the newest statement of reasons as the Commission's database takes it. Nothing is sent."""
+    return state_for_database(context.installation, case_id, content_date=content_date)
 
 
 @router.post(
