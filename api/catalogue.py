@@ -85,7 +85,7 @@ class Catalogue:
         """Take a released track into the catalogue; its fingerprint's file must lie in its folder."""
         assert row.track_id is not None
         number = self.rows.add(row)
-        with self._locked():
+        with self.hold():
             self._index_loose()
         return number
 
@@ -98,7 +98,7 @@ class Catalogue:
         known = self.rows.find_recording(row.pcm_sha256)
         if known is not None and known.number is not None:
             return known.number, False
-        with self._locked():
+        with self.hold():
             # The file comes first, under its digest: a row always has one.
             path = self._folder / "recordings" / f"{row.sha256}.bin"
             if not path.exists():
@@ -136,7 +136,7 @@ class Catalogue:
 
     def rebuild(self, progress: Progress = report_nothing) -> int:
         """Build the index anew from the fingerprints' files; return how many recordings it holds."""
-        with self._locked():
+        with self.hold():
             old = [segment.name for segment in self.rows.list_segments()]
             self.rows.drop_segments()
             total, done = max(1, self.rows.count()), 0
@@ -269,7 +269,7 @@ class Catalogue:
             self._segment_path(name).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Hold the catalogue's lock; the folders are made where they are missing."""
         try:
             for name in ("recordings", "segments"):

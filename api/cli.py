@@ -16,6 +16,7 @@ from typer import rich_utils
 from . import (
     cli_access,
     cli_answer,
+    cli_backup,
     cli_bundle,
     cli_case,
     cli_case_steps,
@@ -56,6 +57,7 @@ cli_screen.add_commands(app)
 cli_report.add_commands(app)
 cli_release.add_commands(app)
 cli_service.add_commands(app)
+cli_backup.add_commands(app)
 cli_identity.add_commands(app)
 app.add_typer(cli_access.app, name="access")
 app.add_typer(cli_report.report, name="report")

@@ -6,6 +6,8 @@ import typer
 
 import ledger
 from ledger import Store
+from ledger.database import open_database
+from ledger.migration import read_revision
 from ledger.note import parse_vkey
 from ledger.restoring import restore
 from ledger.tilereader import open_tile_log
@@ -70,12 +72,12 @@ def restore_command(
     public, keyring = read_public_keys(settings), open_keyring(settings)
     with open_source(source) as fetch:
         log = open_tile_log(fetch, parse_vkey(public.vkey).name, public.vkey)
-        if not settings.database.exists():
+        if not _has_database(settings):
             _make_database(settings, public.origin, keyring.log_signing_key)
         with Store(settings.database_url, adopt_guard=True) as store:
             if (store.origin, store.vkey) != (public.origin, public.vkey):
                 raise LedgerFolderError(
-                    f"{settings.database}: expected the log {public.vkey}, got {store.vkey}"
+                    f"{store.database.where}: expected the log {public.vkey}, got {store.vkey}"
                 )
             done = restore(store, log, log_signing_key=keyring.log_signing_key)
     if as_json:
@@ -84,7 +86,19 @@ def restore_command(
         output.print(f"{done.size - done.size_before} entries restored; the log has {done.size} again")
 
 
+def _has_database(settings: Settings) -> bool:
+    if settings.uses_file:
+        return settings.database.exists()
+    database = open_database(settings.database_url)
+    try:
+        with database.translate_errors(), database.read() as connection:
+            return read_revision(connection) is not None
+    finally:
+        database.close()
+
+
 def _make_database(settings: Settings, origin: str, log_signing_key: ledger.SigningKey) -> None:
     ledger.upgrade(settings.database_url)
-    settings.database.chmod(0o600)
+    if settings.uses_file:
+        settings.database.chmod(0o600)
     Store.create(settings.database_url, origin=origin, log_signing_key=log_signing_key).close()

@@ -81,7 +81,8 @@ def _forget(url: str, track_id: str) -> int:
     database = open_database(url)
     try:
         with database.translate_errors(), database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            if database.engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
             of_track = col(TrackRow.track_id) == track_id
             prompt, title = connection.execute(
                 select(col(TrackRow.prompt), col(TrackRow.title)).where(of_track)

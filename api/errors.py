@@ -13,6 +13,7 @@
     |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
     |  |- WeakMarkError         the mark would not survive an ordinary MP3, and that was asked for
     |  |- ManifestError        a manifest is not signed by a trusted key, or its rows are not those signed
+    |  |- BackupError          a backup does not hold, or cannot be made or restored where it was asked for
     |  |- MissingError         no such track, job, entry or file
     |  |- ConflictError         the job or track is in a state that does not allow it
     |  |- TokenError     no API key or token, or one that does not hold
@@ -110,6 +111,10 @@ class WeakMarkError(RefusedError):
 
 class ManifestError(RefusedError):
     """A data set's manifest is not signed by a trusted key, or its rows are not those that were signed."""
+
+
+class BackupError(RefusedError):
+    """A backup does not hold, or cannot be made or restored where it was asked for."""
 
 
 class MissingError(RefusedError):

@@ -130,7 +130,8 @@ def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
     ring, token = make_keys(settings, created=now())
     make_authority(settings, settings.provider or origin, now=datetime.datetime.now(datetime.UTC))
     upgrade(settings.database_url)
-    settings.database.chmod(0o600)
+    if settings.uses_file:
+        settings.database.chmod(0o600)
     issuer = ring.issuer_signing_key
 
     def build(place: Place) -> bytes:
@@ -191,7 +192,7 @@ def open_installation(settings: Settings) -> Installation:
     if (store.origin, store.vkey) != (public.origin, public.vkey):
         store.close()
         raise LedgerFolderError(
-            f"{settings.database}: expected the log {public.vkey}, the database names {store.vkey}"
+            f"{store.database.where}: expected the log {public.vkey}, the database names {store.vkey}"
         )
     url = settings.database_url
     heads = HeadIndex(store)

@@ -13,6 +13,7 @@ id that comes twice finds its job taken (`api.jobtable`). So it need not be in a
 import contextlib
 import datetime
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 
@@ -40,14 +41,15 @@ class JobQueue:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._closing = threading.Lock()
         self._where = str(settings.queue)
         self._errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError, ImportError)
         self._storage = self._open(settings)
         self._polls = isinstance(self._storage, SqliteStorage)
 
     def close(self) -> None:
-        """Give up the connection."""
-        with self._translate():
+        """Give up the connections of this thread; whoever goes on opens new ones."""
+        with self._closing, self._translate():
             self._storage.close()
 
     def send(self, job_id: str, priority: int, *, due_s: int = 0) -> None:
@@ -79,7 +81,7 @@ class JobQueue:
         url = make_url(settings.database_url)
         for attempt in range(TRIES):
             try:
-                if url.get_backend_name() == "sqlite":
+                if settings.uses_file:
                     return SqliteStorage(NAME, str(settings.queue), strict_fifo=True)
                 import psycopg  # an extra
 

@@ -101,7 +101,7 @@ def seal_epochs(epochs: Sequence[Epoch], passphrase: str, *, log_n: int = LOG_N)
         f"cipher chacha20-poly1305 {nonce.hex()}\n\n"
     )
     plain = format_json({"epochs": [_format_epoch(epoch) for epoch in ordered]})
-    cipher = ChaCha20Poly1305(_derive(passphrase, salt, log_n))
+    cipher = ChaCha20Poly1305(derive_seal_key(passphrase, salt, log_n))
     text = header + _wrap(cipher.encrypt(nonce, plain, header.encode("ascii"))) + "\n\n"
     return text + f"sha256 {hashlib.sha256(text.encode('ascii')).hexdigest()}\n"
 
@@ -116,7 +116,7 @@ def open_epochs(text: bytes, passphrase: str) -> tuple[Epoch, ...]:
         with (or somebody altered it and made its checksum fit).
     """
     archive = _parse(text)
-    cipher = ChaCha20Poly1305(_derive(passphrase, archive.salt, archive.log_n))
+    cipher = ChaCha20Poly1305(derive_seal_key(passphrase, archive.salt, archive.log_n))
     try:
         plain = cipher.decrypt(archive.nonce, archive.sealed, archive.header)
     except InvalidTag as error:
@@ -183,7 +183,8 @@ def _wrap(sealed: bytes) -> str:
     return "\n".join(body[i : i + LINE_CHARACTERS] for i in range(0, len(body), LINE_CHARACTERS))
 
 
-def _derive(passphrase: str, salt: bytes, log_n: int) -> bytes:
+def derive_seal_key(passphrase: str, salt: bytes, log_n: int) -> bytes:
+    """Return the key that a passphrase gives by scrypt; RefusedError where memory is short."""
     kdf = Scrypt(salt=salt, length=SEAL_KEY_BYTES, n=1 << log_n, r=SCRYPT_R, p=SCRYPT_P)
     try:
         return kdf.derive(unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape"))

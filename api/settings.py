@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | PROVENOTE_HOME | the ledger folder | ./provenote-ledger |
 | PROVENOTE_KEYS | the folder with the secret keys, where they are kept apart | keys/ in the ledger folder |
+| PROVENOTE_DATABASE | URL of the database: postgresql://USER:PASSWORD@HOST/NAME | ledger.db in the folder |
 | PROVENOTE_API_TOKEN | API token of the service (32 characters or more) instead of the one of `init` | |
 | PROVENOTE_MAX_UPLOAD_MB | largest audio file taken, in MiB | 2048 |
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
@@ -87,16 +88,22 @@ class Settings:
     training_use: str = "notAllowed"
     credentials: bool = True
     access: AccessSettings = DEFAULT_ACCESS
+    given_database_url: str | None = field(default=None, repr=False)  # it may have a password
     api_token: str | None = field(default=None, repr=False)
 
     @property
     def database_url(self) -> str:
-        """URL of the ledger's database, for `ledger.Store`."""
-        return f"sqlite:///{self.database}"
+        """URL of the database: the one that was set, else of the file in the ledger folder."""
+        return self.given_database_url or f"sqlite:///{self.database}"
+
+    @property
+    def uses_file(self) -> bool:
+        """Whether the database is the SQLite file in the ledger folder."""
+        return self.given_database_url is None
 
     @property
     def database(self) -> Path:
-        """The ledger's database file."""
+        """The database file, where no other database was set."""
         return self.home / "ledger.db"
 
     @property
@@ -205,6 +212,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         training_use=_read_training(environment),
         credentials=_read_choice(environment, "PROVENOTE_CREDENTIALS", default=True),
         access=read_access_settings(environment),
+        given_database_url=_read_database(environment),
         api_token=token,
     )
 
@@ -216,6 +224,17 @@ def _read_provider(environment: Mapping[str, str]) -> str | None:
             f"PROVENOTE_PROVIDER: expected at most {MAX_PROVIDER_CHARACTERS} printable characters, "
             f"got {text!r:.80}"
         )
+    return text
+
+
+def _read_database(environment: Mapping[str, str]) -> str | None:
+    text = environment.get("PROVENOTE_DATABASE") or None
+    if text is None:
+        return None
+    parts = urllib.parse.urlsplit(text)
+    # The address is not repeated: it may have a password.
+    if parts.scheme != "postgresql" or len(parts.path) < 2:
+        raise SettingsError("PROVENOTE_DATABASE: expected postgresql://USER:PASSWORD@HOST/NAME")
     return text
 
 

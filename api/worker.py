@@ -160,6 +160,7 @@ class Worker:
         finally:
             with _LIVING_LOCK:
                 _LIVING.discard(self.name)
+            self._queue.close()
 
     def _step(self) -> bool:
         if time.monotonic() - self._looked_s >= LOOK_S:

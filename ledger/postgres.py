@@ -32,6 +32,9 @@ CONNECT_TIMEOUT_S = 10
 WRITER_LOCK = 0x70726F76_6E6F7465
 """Advisory lock of whoever changes the ledger outside the elected sequencer: "provnote" in ASCII."""
 
+ROWS_LOCK = 0x70726F76_726F7773
+"""Advisory lock of a transaction that reads rows and writes what follows from them: "provrows" in ASCII."""
+
 SETTINGS = {"synchronous_commit": "on", "fsync": "on", "full_page_writes": "on"}
 _ERRORS: Mapping[str, type[StorageError]] = {
     "53100": DiskFullError,
@@ -72,6 +75,7 @@ class PostgresDatabase:
         driver: Any = self.engine.dialect.dbapi
         self._driver_error: type[Exception] = driver.Error
         sqlalchemy.event.listen(self.engine, "connect", self._check_settings)
+        sqlalchemy.event.listen(self.engine, "begin", _begin_transaction)
 
     def _check_settings(self, connection: Any, _record: object) -> None:
         with connection.cursor() as cursor:
@@ -217,6 +221,12 @@ STATE_GROWS = (
     "THEN RAISE EXCEPTION 'ledger_state only grows'; END IF; RETURN NEW; END"
 )
 """Body of the function that lets the state row only grow."""
+
+
+def _begin_transaction(connection: Connection) -> None:
+    """Keep transactions apart that read first and write then, by the option that is SQLite's IMMEDIATE."""
+    if connection.get_execution_options().get("sqlite_begin") == "IMMEDIATE":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (ROWS_LOCK,))
 
 
 def _array_type(kind: sqlalchemy.types.TypeEngine[Any]) -> str:

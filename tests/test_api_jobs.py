@@ -161,10 +161,10 @@ def test_many_workers_claim_each_job_once(table: JobTable) -> None:
 
 
 @pytest.fixture
-def queue(new_url: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobQueue]:
+def queue(new_url: Callable[[], str], tmp_path: Path) -> Iterator[JobQueue]:
     url = new_url()
-    monkeypatch.setattr(Settings, "database_url", property(lambda _: url))
-    opened = JobQueue(Settings(home=tmp_path, keys=tmp_path))
+    given = url if url.startswith("postgresql") else None
+    opened = JobQueue(Settings(home=tmp_path, keys=tmp_path, given_database_url=given))
     yield opened
     opened.close()
 

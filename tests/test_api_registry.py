@@ -1,8 +1,9 @@
-"""The registry's tables, their migration, and the rules that rows obey."""
+"""The registry's tables, their migration, and the rules that rows obey; over both databases."""
 
-from pathlib import Path
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 
-import pysqlite3.dbapi2 as sqlite
 import pytest
 import sqlalchemy
 from sqlmodel import SQLModel
@@ -16,8 +17,14 @@ from ledger.migration import downgrade, upgrade
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    address = f"sqlite:///{tmp_path / 'a.db'}"
+def registry(url: str) -> Iterator[Registry]:
+    with contextlib.closing(Registry(url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    address = new_url()
     upgrade(address)
     return address
 
@@ -53,7 +60,7 @@ def test_the_migration_makes_exactly_the_tables_that_the_program_reads(url: str)
         assert set(columns) == set(declared.columns.keys())
         for column in declared.columns:
             assert columns[column.name]["nullable"] == column.nullable, (name, column.name)
-            found_type = str(columns[column.name]["type"])
+            found_type = str(columns[column.name]["type"]).replace("DOUBLE PRECISION", "FLOAT")  # the same
             assert found_type == str(column.type.compile(engine.dialect)), (name, column.name)
         indexes = {(index["name"], bool(index["unique"])) for index in found.get_indexes(name)}
         assert indexes == {(str(index.name), bool(index.unique)) for index in declared.indexes}
@@ -66,11 +73,11 @@ def test_the_migration_runs_down_and_up_again(url: str) -> None:
     assert not {"track", "mark", "job"} & set(sqlalchemy.inspect(engine).get_table_names())
     engine.dispose()
     upgrade(url)
-    Registry(url).add_pending(make_track("a"), make_mark("m", "a"))
+    with contextlib.closing(Registry(url)) as registry:
+        registry.add_pending(make_track("a"), make_mark("m", "a"))
 
 
-def test_a_track_is_pending_until_it_is_released(url: str) -> None:
-    registry = Registry(url)
+def test_a_track_is_pending_until_it_is_released(registry: Registry) -> None:
     registry.add_pending(make_track("a"), make_mark("m", "a"))
     with pytest.raises(MissingError):
         registry.get_released("a")
@@ -81,16 +88,14 @@ def test_a_track_is_pending_until_it_is_released(url: str) -> None:
     assert registry.find_mark("m") is not None
 
 
-def test_dropping_a_pending_track_drops_its_mark(url: str) -> None:
-    registry = Registry(url)
+def test_dropping_a_pending_track_drops_its_mark(registry: Registry) -> None:
     registry.add_pending(make_track("a"), make_mark("m", "a"))
     registry.drop_pending("a")
     assert registry.find_track("a") is None
     assert registry.find_mark("m") is None
 
 
-def test_one_source_is_reserved_once(url: str) -> None:
-    registry = Registry(url)
+def test_one_source_is_reserved_once(registry: Registry) -> None:
     registry.add_pending(make_track("a"), make_mark("m", "a"))
     with pytest.raises(RegisteredError) as caught:
         registry.add_pending(make_track("b"), make_mark("n", "b"))
@@ -98,16 +103,33 @@ def test_one_source_is_reserved_once(url: str) -> None:
     assert registry.find_mark("n") is None
 
 
-def test_a_mark_needs_its_track(url: str, tmp_path: Path) -> None:
-    connection = sqlite.connect(str(tmp_path / "a.db"))
-    connection.execute("PRAGMA foreign_keys = ON")
-    with pytest.raises(sqlite.IntegrityError):
-        connection.execute("INSERT INTO mark VALUES ('m', 'none', x'00', 'pn1', 'k')")
-    connection.close()
+def test_a_mark_needs_its_track(url: str) -> None:
+    engine = open_database(url).engine
+    insert = "INSERT INTO mark VALUES ('m', 'none', 'x', 'pn1', 'k')"
+    with engine.connect() as connection, pytest.raises(sqlalchemy.exc.IntegrityError):
+        connection.exec_driver_sql(insert)
+    engine.dispose()
 
 
-def test_pages_of_tracks_are_in_order_and_complete(url: str) -> None:
-    registry = Registry(url)
+def test_of_two_at_the_same_time_one_reserves_the_source(registry: Registry) -> None:
+    found = []
+
+    def reserve(name: str) -> None:
+        try:
+            registry.add_pending(make_track(name), make_mark(name, name))
+        except RegisteredError as error:
+            found.append(error.track_id)
+
+    threads = [threading.Thread(target=reserve, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(registry.list_pending()) == 1
+    assert found == [registry.list_pending()[0].track_id] * 3
+
+
+def test_pages_of_tracks_are_in_order_and_complete(registry: Registry) -> None:
     for name in "cabd":
         registry.add_pending(make_track(name, source=name), make_mark(name, name))
         registry.release(name)
