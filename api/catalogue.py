@@ -10,7 +10,9 @@
 Order of writes when a recording is added: its fingerprint's file, its row (which gives it its number), a
 segment of its own, the row of that segment. A crash before the last leaves a recording without a segment,
 which the next change of the index finishes. Small segments are merged as they grow in number: MERGED of about
-one size become one. A reader that meets a segment which was merged away meanwhile reads the list anew.
+one size and kind become one. What kind is written is a setting; segments of both kinds are searched side by
+side, and `rebuild` makes all of one. A reader that meets a segment which was merged away meanwhile reads the
+list anew.
 
 What the files of the index say is never believed alone: a match counts only after the clip was held against
 the sketch in the recording's own file, and that file must have the digest that its row names.
@@ -73,6 +75,7 @@ class Catalogue:
         self.rows = Fingerprints(settings.database_url)
         self._tracks = settings.tracks
         self._folder = settings.catalogue
+        self._kind = {kind.name: kind for kind in (PROFILE.rich, PROFILE.lean)}[settings.index]
         self._opened: dict[str, Segment] = {}
         self._sketch = lru_cache(maxsize=KEPT_SKETCHES)(self._read_sketch)
 
@@ -233,14 +236,18 @@ class Catalogue:
 
     def _write_segment(self, rows: list[FingerprintRow]) -> None:
         recordings = {row.number or 0: self._read_fingerprint(row).landmarks for row in rows}
-        self._put(build_segment(recordings, PROFILE.rich), sorted(recordings), [])
+        self._put(build_segment(recordings, self._kind), sorted(recordings), [])
 
     def _merge(self) -> None:
-        """Merge MERGED segments of about one size until there are fewer of each size."""
+        """Merge MERGED segments of one kind and about one size until there are fewer of each size."""
+        kinds: dict[str, str] = {}
         while True:
-            tiers: dict[int, list[SegmentRow]] = {}
+            tiers: dict[tuple[str, int], list[SegmentRow]] = {}
             for segment in self.rows.list_segments():
-                tiers.setdefault(int(math.log(max(segment.recordings, 1), MERGED) + 1e-9), []).append(segment)
+                if segment.name not in kinds:
+                    kinds[segment.name] = self._open_segment(segment.name).kind.name
+                tier = int(math.log(max(segment.recordings, 1), MERGED) + 1e-9)
+                tiers.setdefault((kinds[segment.name], tier), []).append(segment)
             full = next((tiers[tier] for tier in sorted(tiers) if len(tiers[tier]) >= MERGED), None)
             if full is None:
                 return

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from .audiocode import code_file
 from .cataloguing import add_file, add_missing
 from .cli_options import HomeOption, InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
@@ -36,11 +37,13 @@ def identify_command(
     with open_installation(read_settings(home)) as installation, show_progress(quiet=as_json) as progress:
         heard = listen(clip, limits=installation.settings.limits, progress=progress)
         found = identify_sound(installation, heard.query)
+        code = code_file(clip, installation.settings.limits)
     if as_json:
         print_json(
             {
                 "known": bool(found.matches),
                 "seconds": heard.seconds,
+                "iscc": code,
                 "matches": [format_likeness(item) for item in found.matches],
             }
         )
@@ -55,6 +58,8 @@ def identify_command(
             markup=False,
         )
         output.print(f"  by chance with a probability of at most {item.false_alarm_probability:.1e}")
+    if code is not None and not as_json:
+        output.print(f"  {code}", markup=False)
     if not found.matches:
         raise typer.Exit(BAD)
 

@@ -50,7 +50,7 @@ from .marking import (
 )
 from .metering import Meter
 from .originals import keep_blocks
-from .readback import read_back, write_fingerprint
+from .readback import read_back, state_audio_code, write_fingerprint
 from .recognition import check_unknown, check_unknown_file, detection_profiles
 from .record import build_rows, list_credit_rows, list_subjects, state_facts
 from .registry import MarkRow, TrackRow
@@ -259,7 +259,7 @@ def register(
                 mark_commitment=ledger.commit("mark_id", mark_salt, mark_id.hex()),
             )
             found = read_back(installation, writer, mark_id, progress, cancelled)
-            source = write_fingerprint(folder, source, found)
+            source = state_audio_code(installation, writer, write_fingerprint(folder, source, found))
             predicted = _predict(installation, writer, mark_id, margin, progress, cancelled)
             for name, content in source.files.items():
                 write_synced(folder / name, content)

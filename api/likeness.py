@@ -70,7 +70,7 @@ def _is_borne_out(query: Query, sketch: Sketch, found: Comparison) -> bool:
         bound_false_alarm(
             measure_agreement(query.sketch, sketch, item.placement).total,
             places,
-            background=measure_background(query.sketch, sketch, item.placement),
+            measure_background(query.sketch, sketch, item.placement),
         )
         <= CLAIMED_PROBABILITY
         for item in found.intact

@@ -9,6 +9,7 @@ import watermark
 from watermark.identity.extraction import make_fingerprint
 from watermark.identity.fingerprint_format import format_fingerprint
 
+from .audiocode import code_file
 from .audiofile import AudioWriter, write_synced
 from .carrier import describe, explain
 from .catalogue import FINGERPRINT_NAME
@@ -69,3 +70,12 @@ def write_fingerprint(folder: Path, source: Source, found: Examination) -> Sourc
     path.chmod(0o600)  # who knows what is compared knows what to aim at
     subject = ledger.Subject(FINGERPRINT_SUBJECT, hashlib.sha256(content).digest())
     return dataclasses.replace(source, subjects=(*source.subjects, subject))
+
+
+def state_audio_code(installation: Installation, writer: AudioWriter, source: Source) -> Source:
+    """Return the source with the ISCC of the marked audio among its identifiers, where one can be made."""
+    code = code_file(writer.path, installation.settings.limits)
+    if code is None:
+        return source
+    identifiers = {**source.facts.get("identifiers", {}), "iscc": code}
+    return dataclasses.replace(source, facts={**source.facts, "identifiers": identifiers})

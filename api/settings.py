@@ -21,6 +21,7 @@
 | PROVENOTE_TRAINING | may models be trained on the tracks: allowed, notAllowed or constrained | notAllowed |
 | PROVENOTE_CREDENTIALS | `no`: put no C2PA credential into released files | yes |
 | PROVENOTE_INTAKE_PER_HOUR | cases that strangers may open in an hour | 60 |
+| PROVENOTE_INDEX | index of the fingerprints: `rich`, or `lean`, a third as large | rich |
 | PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
 Those of how strangers and browsers are met are in `api.accesssettings`.
@@ -62,6 +63,7 @@ MAX_PROVIDER_CHARACTERS = 64  # X.509's bound for an organisation's name
 LOG_FORMS = ("text", "json")
 LOG_LEVELS = ("WARNING", "DEBUG", "INFO", "ERROR")
 """The first of each is the default."""
+INDEX_KINDS = ("rich", "lean")
 TRAINING_USES = ("allowed", "notAllowed", "constrained")
 
 
@@ -83,6 +85,7 @@ class Settings:
     queued_jobs: int = 100
     intake_per_hour: int = 60
     keep_originals: bool = True
+    index: str = "rich"
     provider: str | None = None
     public_url: str | None = None
     training_use: str = "notAllowed"
@@ -207,6 +210,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         lock_store=Path(lock_store).expanduser().absolute() if lock_store else None,
         intake_per_hour=_read_number(environment, "PROVENOTE_INTAKE_PER_HOUR", 60),
         keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
+        index=_read_index(environment),
         provider=_read_provider(environment),
         public_url=_read_address(environment),
         training_use=_read_training(environment),
@@ -246,6 +250,13 @@ def _read_address(environment: Mapping[str, str]) -> str | None:
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise SettingsError(f"PROVENOTE_PUBLIC_URL: expected an http(s) address, got {text!r:.80}")
     return text.rstrip("/")
+
+
+def _read_index(environment: Mapping[str, str]) -> str:
+    text = environment.get("PROVENOTE_INDEX") or INDEX_KINDS[0]
+    if text not in INDEX_KINDS:
+        raise SettingsError(f"PROVENOTE_INDEX: expected {' or '.join(INDEX_KINDS)}, got {text!r:.80}")
+    return text
 
 
 def _read_training(environment: Mapping[str, str]) -> str:

@@ -73,7 +73,7 @@ def measure() -> None:
                         continue
                     background = measure_background(part.sketch, sketch, placement)
                     totals[length_s].append(total)
-                    stated[length_s].append(bound_false_alarm(total, 1, background=background))
+                    stated[length_s].append(bound_false_alarm(total, 1, background))
     rows = []
     for length_s, some in totals.items():
         values = np.array(some)

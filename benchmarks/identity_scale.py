@@ -6,7 +6,8 @@ random places; the tracks of the split are indexed besides, so that clips of the
 sketches are those of real music, a synthetic track has that of some real one.
 
 Files of 50 kB a track are written to `--folder` and removed at the end, unless `--keep`. Whether they fit
-into memory decides how fast the first look-ups are: both rounds are told.
+into memory decides how fast the first look-ups are: both the first round and the best of three later ones are
+told.
 """
 
 import argparse
@@ -126,14 +127,20 @@ def write_catalogue(folder: Path, music: Statistics, entries: int, seed: int) ->
     return paths
 
 
-def ask(queries: Sequence[Query], index: Index, numbers: Sequence[int]) -> dict[str, float]:
-    """Ask every query; times in ms, and the share that is answered with its own track (-1: unknown)."""
+def ask(queries: Sequence[Query], index: Index, numbers: Sequence[int], turns: int) -> dict[str, float]:
+    """Ask every query; times in ms, and the share that is answered with its own track (-1: unknown).
+
+    Of several turns the fastest is told: what else the machine does can only slow one.
+    """
     walls, cpus, right = [], [], 0
     for query, number in zip(queries, numbers, strict=True):
-        wall, cpu = time.perf_counter(), time.process_time()
-        found = identify(query, index)
-        walls.append((time.perf_counter() - wall) * 1e3)
-        cpus.append((time.process_time() - cpu) * 1e3)
+        times = []
+        for _ in range(turns):
+            wall, cpu = time.perf_counter(), time.process_time()
+            found = identify(query, index)
+            times.append((time.perf_counter() - wall, time.process_time() - cpu))
+        walls.append(1e3 * min(wall for wall, _ in times))
+        cpus.append(1e3 * min(cpu for _, cpu in times))
         right += (found.matches[0].track if found.matches else -1) == number
     return {
         "queries": len(queries),
@@ -195,8 +202,8 @@ def measure() -> None:
         ("unknown", strangers, [-1] * len(strangers)),
     ):
         queries = cut_queries(some, options.cache, options.seed)
-        for turn in ("first time", "again"):
-            rows.append({"clips": f"{title}, {turn}", **ask(queries, index, numbers)})
+        for turn, turns in (("first time", 1), ("again, best of 3", 3)):
+            rows.append({"clips": f"{title}, {turn}", **ask(queries, index, numbers, turns)})
     size = sum(path.stat().st_size for path in paths)
     minutes = options.entries * TRACK_S / 60
     shown = [[str(v) if isinstance(v, str) else f"{v:.3g}" for v in row.values()] for row in rows]

@@ -1,5 +1,6 @@
 """The catalogue on disk: its index survives restarts, merges, crashes and damage, and never answers alone."""
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -92,6 +93,24 @@ def test_small_segments_are_merged_and_all_are_found(catalogue: Catalogue, setti
     assert len(list_files(settings, "segments")) == 2
     for seed in (0, MERGED - 1, MERGED):
         assert name(catalogue, seed) == f"song {seed}"
+
+
+def test_a_lean_index_is_searched_beside_a_rich_one(catalogue: Catalogue, settings: Settings) -> None:
+    for seed in range(3):
+        add(catalogue, seed)
+    lean = Catalogue(dataclasses.replace(settings, index="lean"))
+    try:
+        for seed in range(3, 2 + MERGED):
+            add(lean, seed)
+        # Ten recordings, each in a segment: three of one kind, seven of the other, too few to be merged.
+        assert len(lean.rows.list_segments()) == 2 + MERGED
+        assert [name(lean, seed) for seed in (0, 4)] == ["song 0", "song 4"]
+        assert lean.rebuild() == 2 + MERGED
+        assert name(lean, 1) == "song 1"
+    finally:
+        lean.close()
+    kinds = {path.read_bytes()[5] for path in (settings.catalogue / "segments").iterdir()}
+    assert kinds == {3}
 
 
 def test_a_reader_follows_a_merge_that_happens_while_it_is_open(

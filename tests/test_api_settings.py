@@ -31,6 +31,13 @@ def test_a_number_out_of_range_names_its_variable(text: str) -> None:
         read_settings(Path("/here"), {"PROVENOTE_VERIFICATIONS": text})
 
 
+def test_the_kind_of_index_is_rich_or_lean() -> None:
+    assert read_settings(environment={}).index == "rich"
+    assert read_settings(environment={"PROVENOTE_INDEX": "lean"}).index == "lean"
+    with pytest.raises(SettingsError, match="PROVENOTE_INDEX: expected rich or lean"):
+        read_settings(environment={"PROVENOTE_INDEX": "fat"})
+
+
 def test_a_short_token_is_refused_and_none_is_shown() -> None:
     with pytest.raises(SettingsError, match="at least 32 characters, got 5"):
         read_settings(Path("/here"), {"PROVENOTE_API_TOKEN": "short"})

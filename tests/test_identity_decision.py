@@ -6,6 +6,7 @@ import pytest
 from watermark.identity.decision import (
     LEAST_PROBABILITY,
     Agreement,
+    Background,
     agree,
     bound_false_alarm,
     measure_agreement,
@@ -80,9 +81,9 @@ def test_the_bound_falls_with_agreement_and_grows_with_trials() -> None:
 
 
 def test_a_background_makes_the_bound_wider() -> None:
-    assert bound_false_alarm(15.0, 60, background=3.0) == bound_false_alarm(15.0, 60)
-    assert bound_false_alarm(15.0, 60, background=12.0) > 0.1
-    assert bound_false_alarm(60.0, 60, background=12.0) < 1e-15
+    assert bound_false_alarm(15.0, 60, Background(3.0, 1.0)) == bound_false_alarm(15.0, 60)
+    assert bound_false_alarm(15.0, 60, Background(12.0, 1.0)) > 0.1
+    assert bound_false_alarm(60.0, 60, Background(12.0, 1.0)) < 1e-15
 
 
 def test_music_of_the_same_beat_agrees_and_its_background_says_why() -> None:
@@ -100,13 +101,50 @@ def test_music_of_the_same_beat_agrees_and_its_background_says_why() -> None:
     assert agreement > 12
     assert bound_false_alarm(agreement, 60) < 1e-5
     # The same beat elsewhere in the track agrees as well.
-    assert background > 0.3 * agreement
+    assert background.largest > 0.3 * agreement
     same = build_sketch(queries[0])
     assert (
         bound_false_alarm(
             measure_agreement(queries[0], same, HERE).total,
             60,
-            background=measure_background(queries[0], same, HERE),
+            measure_background(queries[0], same, HERE),
         )
         < 1e-15
     )
+
+
+def make_loop(seed: int, period_s: float, seconds: float = 12.0) -> SketchQuery:
+    """A spectrogram that says the same again after each period."""
+    once = make_query(seed, period_s)
+    power = np.tile(once.power, (round(seconds / period_s), 1))
+    return SketchQuery(SKETCH_PROFILE, seconds, power, once.outer)
+
+
+def test_loops_of_one_period_agree_by_chance_and_the_bound_says_so() -> None:
+    """Seven loops of 1 s, each against each other at 25 places: 42 pairs, 1,050 places."""
+    queries = [make_loop(seed, 1.0) for seed in range(20, 27)]
+    sketches = [build_sketch(query) for query in queries]
+    stated, without = [], []
+    for i, query in enumerate(queries):
+        for j, sketch in enumerate(sketches):
+            if i != j:
+                places = [Placement(0.04 * k, 1.0, 0.0) for k in range(25)]
+                best = max(places, key=lambda place: measure_agreement(query, sketch, place).total)
+                agreement = measure_agreement(query, sketch, best).total
+                stated.append(bound_false_alarm(agreement, 25, measure_background(query, sketch, best)))
+                without.append(bound_false_alarm(agreement, 25))
+    # As small a probability as 0.01 is due 0.4 times among 42; without the redundancy many are.
+    assert sum(p <= 0.01 for p in stated) <= 1
+    assert sum(p <= 0.01 for p in without) > 5
+    own = measure_background(queries[0], sketches[0], HERE)
+    assert 8 < own.redundancy < 20
+    # The loop itself is still found.
+    agreement = measure_agreement(queries[0], sketches[0], HERE).total
+    assert bound_false_alarm(agreement, 60, own) < 1e-15
+
+
+def test_noise_has_no_redundancy() -> None:
+    query = make_query(40)
+    assert measure_background(query, make_sketch(41), HERE).redundancy == pytest.approx(1.0, abs=0.15)
+    short = make_query(42, seconds=0.4)
+    assert measure_background(short, make_sketch(43), HERE) == Background(0.0, 1.0)

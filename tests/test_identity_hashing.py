@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from watermark.identity.hashing import UNCHANGED, Hypothesis, group_peaks, index_keys, query_keys
+from watermark.identity.landmarks import rank_landmarks
 from watermark.identity.outcome import Landmarks
 from watermark.identity.profile import PROFILE, KeyKind
 
@@ -27,7 +28,7 @@ def share_found(
 ) -> float:
     """Share of the track's keys that are in a range the query looks up, at their time."""
     keys, frames = index_keys(track, kind)
-    ranges = query_keys(group_peaks(query, kind, fan=kind.query_fan, slowest=slowest), kind, guess)
+    ranges = query_keys(group_peaks(query, kind, fan=kind.query_fan, slowest=slowest), kind, [guess])
     hit = 0
     for key, frame in zip(keys, frames, strict=True):
         covers = (ranges.low <= key) & (key <= ranges.high) & (np.abs(ranges.frames - frame) <= 1)
@@ -68,10 +69,42 @@ def test_the_right_guess_finds_a_changed_query(kind: KeyKind, scale: float, band
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_pitches_that_were_moved_out_of_range_are_not_looked_up(kind: KeyKind) -> None:
     groups = group_peaks(make_landmarks(3), kind, fan=8, slowest=1.0)
-    assert query_keys(groups, kind, Hypothesis(1.0, 400.0)).low.size == 0
-    moved = query_keys(groups, kind, Hypothesis(1.0, 60.0))
+    assert query_keys(groups, kind, [Hypothesis(1.0, 400.0)]).low.size == 0
+    moved = query_keys(groups, kind, [Hypothesis(1.0, 60.0)])
     assert 0 < moved.low.size < len(groups.frames)
     assert (moved.low <= moved.high).all()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_hypotheses_together_ask_for_what_each_asks_for_alone(kind: KeyKind) -> None:
+    groups = group_peaks(make_landmarks(6), kind, fan=8, slowest=0.8)
+    guesses = [UNCHANGED, Hypothesis(0.9, -3.0), Hypothesis(1.0, 4.0), Hypothesis(0.9, 0.0)]
+    together = query_keys(groups, kind, guesses)
+    for number, guess in enumerate(guesses):
+        alone = query_keys(groups, kind, [guess])
+        mine = together.guesses == number
+        for name in ("low", "high", "frames"):
+            assert np.array_equal(getattr(together, name)[mine], getattr(alone, name))
+    few = query_keys(groups, kind, guesses, most=50)
+    assert np.bincount(few.guesses).max() <= 50
+    first = query_keys(groups, kind, [UNCHANGED])
+    assert np.array_equal(few.low[few.guesses == 0], first.low[:50])
+
+
+def test_groups_of_the_strongest_peaks_come_first() -> None:
+    found = make_landmarks(7)
+    ranks = rank_landmarks(found)
+    place = {
+        (frame, pitch): rank for frame, pitch, rank in zip(found.frames, found.pitches, ranks, strict=True)
+    }
+    for kind in KINDS:
+        groups = group_peaks(found, kind, fan=8, slowest=1.0)
+        worst = [
+            max(place[np.int32(f), np.float32(p)] for f, p in zip(frames, pitches, strict=True))
+            for frames, pitches in zip(groups.frames, groups.pitches, strict=True)
+        ]
+        assert worst == sorted(worst)
+        assert worst[0] < worst[-1]
 
 
 def test_groups_are_those_within_reach() -> None:
@@ -93,4 +126,4 @@ def test_no_peaks_no_keys() -> None:
     empty = make_landmarks(5, count=0)
     for kind in KINDS:
         assert index_keys(empty, kind)[0].size == 0
-        assert query_keys(group_peaks(empty, kind, fan=4, slowest=1.0), kind, UNCHANGED).low.size == 0
+        assert query_keys(group_peaks(empty, kind, fan=4, slowest=1.0), kind, [UNCHANGED]).low.size == 0

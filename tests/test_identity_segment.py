@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from test_identity_hashing import KINDS, make_landmarks
 
-from watermark.identity.hashing import QueryKeys
 from watermark.identity.profile import PROFILE, KeyKind
 from watermark.identity.segment import (
     GAP_FRAMES,
@@ -12,18 +11,15 @@ from watermark.identity.segment import (
     Segment,
     SegmentError,
     build_segment,
+    find_ranges,
     format_segment,
-    look_up,
     make_segment,
     merge_segments,
     parse_segment,
+    read_positions,
 )
 
 TRACKS = {number: make_landmarks(number) for number in (11, 5, 42, 7)}
-
-
-def ranges(low: list[int], high: list[int]) -> QueryKeys:
-    return QueryKeys(np.array(low, np.uint32), np.array(high, np.uint32), np.zeros(len(low), np.int64))
 
 
 def same(first: Segment, second: Segment) -> bool:
@@ -44,20 +40,13 @@ def test_look_up_agrees_with_a_search_of_everything(size: int) -> None:
     high = low + rng.integers(0, 40, 200)
     low[:8] = high[:8] = np.arange(8)
     high[8] = 2**32 - 1
-    hits, positions = look_up(segment, ranges(low.tolist(), high.tolist()), limit=10**9)
+    first, counts = find_ranges(segment, low.astype(np.uint32), high.astype(np.uint32))
+    hits, positions = np.repeat(np.arange(low.size), counts), read_positions(segment, first, counts)
     expected = []
     for k in range(low.size):
         inside = (postings >> np.uint64(32) >= low[k]) & (postings >> np.uint64(32) <= high[k])
         expected += [(k, int(posting) & (2**32 - 1)) for posting in postings[inside]]
     assert list(zip(hits.tolist(), positions.tolist(), strict=True)) == expected
-
-
-def test_the_commonest_keys_are_left_out_when_there_are_too_many() -> None:
-    keys = np.repeat(np.arange(5, dtype=np.uint64), [100, 1, 50, 3, 7])
-    postings = (keys << np.uint64(32)) | np.arange(keys.size, dtype=np.uint64)
-    segment = make_segment("fp1", PROFILE.rich, [1], [GAP_FRAMES], [500], postings)
-    hits, _ = look_up(segment, ranges([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]), limit=20)
-    assert sorted(set(hits.tolist())) == [1, 3, 4]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

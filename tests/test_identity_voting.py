@@ -10,7 +10,13 @@ from watermark.identity.hashing import UNCHANGED, Hypothesis, group_peaks
 from watermark.identity.outcome import Landmarks
 from watermark.identity.profile import KeyKind
 from watermark.identity.segment import build_segment
-from watermark.identity.voting import Candidate, count_votes
+from watermark.identity.voting import (
+    LEAST_VOTES,
+    Candidate,
+    choose_rarest,
+    count_votes,
+    find_crowded,
+)
 
 TRACKS = {number: make_landmarks(number, frames=6_000, count=1_500) for number in range(20, 32)}
 
@@ -25,10 +31,12 @@ def cut(found: Landmarks, first: int, last: int, scale: float = 1.0) -> Landmark
     )
 
 
-def vote(query: Landmarks, kind: KeyKind, guess: Hypothesis = UNCHANGED) -> list[Candidate]:
-    segment = build_segment(TRACKS, kind)
+def vote(query: Landmarks, kind: KeyKind, *guesses: Hypothesis, limit: int = 10**6) -> list[Candidate]:
+    """Ask two segments."""
+    halves = [{number: TRACKS[number] for number in some} for some in (range(20, 25), range(25, 32))]
+    segments = [build_segment(half, kind) for half in halves]
     groups = group_peaks(query, kind, fan=kind.query_fan, slowest=0.75)
-    return count_votes(segment, groups, guess, limit=10**6, best=5)
+    return count_votes(segments, groups, guesses or [UNCHANGED], limit=limit, best=5, most=12)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -75,6 +83,51 @@ def test_no_place_is_proposed_twice(kind: KeyKind) -> None:
     for i, (track, start) in enumerate(places):
         for other, there in places[i + 1 :]:
             assert track != other or abs(start - there) > 4
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_guesses_are_counted_apart_and_the_right_one_leads(kind: KeyKind) -> None:
+    query = cut(TRACKS[30], 800, 1_400, scale=1.2)
+    guesses = [Hypothesis(scale, bands) for scale in (0.8, 1.0, 1.2) for bands in (-5.0, 0.0, 5.0)]
+    together = vote(query, kind, *guesses)
+    assert (together[0].track, together[0].pitch_bands) == (30, 0.0)
+    assert together[0].time_scale == pytest.approx(1.2, abs=0.004)
+    alone = vote(query, kind, Hypothesis(1.2, 0.0))
+    assert together[0] == alone[0]
+    assert [c.score for c in together] == sorted((c.score for c in together), reverse=True)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_few_postings_still_point_to_the_place(kind: KeyKind) -> None:
+    query = cut(TRACKS[26], 3_000, 3_600)
+    everything, few = vote(query, kind)[0], vote(query, kind, limit=100)[0]
+    assert few.track == everything.track == 26
+    assert few.votes < everything.votes
+    assert vote(query, kind, limit=0) == []
+
+
+def test_the_commonest_keys_are_left_out_when_there_are_too_many() -> None:
+    totals = np.array([100, 1, 50, 3, 7, 9, 200, 0])
+    guesses = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    chosen = choose_rarest(totals, guesses, 20)
+    # Of the first guess 11 postings, of the second 9; what nothing has is not read.
+    assert np.flatnonzero(chosen).tolist() == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("size", [0, 3, 200, 40_000])
+def test_no_window_with_enough_votes_is_filtered_away(size: int) -> None:
+    rng = np.random.default_rng(size)
+    bins = rng.integers(0, 50 * size + 50, size)
+    kept = np.zeros(size, np.bool_)
+    kept[find_crowded(bins)] = True
+    numbers, back, counts = np.unique(bins, return_inverse=True, return_counts=True)
+    of = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    for number, k in zip(bins.tolist(), kept.tolist(), strict=True):
+        pair = of[number] + max(of.get(number - 1, 0), of.get(number + 1, 0))
+        assert k or pair < LEAST_VOTES
+    if size == 40_000:
+        assert kept.mean() < 0.05
+    assert back.size == size
 
 
 def test_nothing_asked_nothing_found() -> None:

@@ -126,6 +126,10 @@ class Recognition(Wire):
 
     known: bool
     seconds: float
+    iscc: Annotated[
+        str | None,
+        Field(description="ISCC Audio-Code (ISO 24138) of the clip, where one can be made"),
+    ] = None
     matches: list[Match]
 
 

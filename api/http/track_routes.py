@@ -12,6 +12,7 @@ import ledger
 from ledger import make_bundle
 
 from ..access import Caller, Scope
+from ..audiocode import code_file
 from ..coarse import coarsen_axis
 from ..collecting import collect_evidence
 from ..custody import check_custody
@@ -125,11 +126,12 @@ async def identify_recording(
         with context.take_place():
             heard = listen(path, limits=context.installation.settings.limits)
             found = identify_sound(context.installation, heard.query)
+            code = code_file(path, context.installation.settings.limits)
         told = [format_likeness(item) for item in found.matches]
         if not caller.known:
             told = coarsen_axis(told)
         matches = [Match.model_validate(item) for item in told]
-        return Recognition(known=bool(matches), seconds=heard.seconds, matches=matches)
+        return Recognition(known=bool(matches), seconds=heard.seconds, iscc=code, matches=matches)
 
     try:
         return await run_in_threadpool(work)

@@ -11,12 +11,13 @@ tempo stretches distances in time, one of pitch moves the pitch: what a query wo
 arithmetic on its peaks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .landmarks import thin_landmarks
+from .landmarks import rank_landmarks, thin_landmarks
 from .outcome import Landmarks
 from .profile import PROFILE, FingerprintProfile, KeyKind
 
@@ -64,11 +65,14 @@ class QueryKeys:
         First and last key of each range.
     frames : int64 (n,)
         Frame of the first peak, times the time scale.
+    guesses : int64 (n,)
+        Which of the hypotheses the range belongs to.
     """
 
     low: npt.NDArray[np.uint32]
     high: npt.NDArray[np.uint32]
     frames: IndexArray
+    guesses: IndexArray
 
 
 def index_keys(
@@ -83,30 +87,39 @@ def index_keys(
     return keys.astype(np.uint32), groups.frames[kept, 0].astype(np.int64)
 
 
-def query_keys(groups: Groups, kind: KeyKind, hypothesis: Hypothesis) -> QueryKeys:
-    """Return the ranges of keys that the track of a query has if the hypothesis is true."""
-    codes, kept = _distance_codes(groups, kind, hypothesis.time_scale)
-    pitch = groups.pitches[kept, 0] - hypothesis.pitch_bands
+def query_keys(
+    groups: Groups, kind: KeyKind, hypotheses: Sequence[Hypothesis], *, most: int | None = None
+) -> QueryKeys:
+    """Return the ranges of keys that the track of a query has if one of the hypotheses is true, in their
+    order; of each at most the first `most` groups.
+    """
     bits = _pitch_bits(kind)
     last = (1 << bits) - 1
-    low = np.ceil((pitch - kind.pitch_tolerance) * kind.pitch_steps).astype(np.int64)
-    high = np.floor((pitch + kind.pitch_tolerance) * kind.pitch_steps).astype(np.int64)
-    inside = (high >= 0) & (low <= last)
-    base = codes[inside] << bits
-    frames = np.rint(groups.frames[kept, 0] * hypothesis.time_scale).astype(np.int64)
-    return QueryKeys(
-        low=(base | np.clip(low[inside], 0, last)).astype(np.uint32),
-        high=(base | np.clip(high[inside], 0, last)).astype(np.uint32),
-        frames=frames[inside],
-    )
+    codes_at: dict[float, tuple[IndexArray, IndexArray, IndexArray]] = {}
+    pieces = [np.zeros((4, 0), np.int64)]
+    for guess, hypothesis in enumerate(hypotheses):
+        scale = hypothesis.time_scale
+        if scale not in codes_at:
+            codes, kept = (found[:most] for found in _distance_codes(groups, kind, scale))
+            codes_at[scale] = codes << bits, kept, np.rint(groups.frames[kept, 0] * scale).astype(np.int64)
+        base, kept, frames = codes_at[scale]
+        pitch = groups.pitches[kept, 0] - hypothesis.pitch_bands
+        low = np.ceil((pitch - kind.pitch_tolerance) * kind.pitch_steps).astype(np.int64)
+        high = np.floor((pitch + kind.pitch_tolerance) * kind.pitch_steps).astype(np.int64)
+        inside = (high >= 0) & (low <= last)
+        ranges = (base | np.maximum(low, 0), base | np.minimum(high, last), frames, np.full(base.size, guess))
+        pieces.append(np.stack(ranges)[:, inside])
+    joined = np.concatenate(pieces, axis=1)
+    return QueryKeys(joined[0].astype(np.uint32), joined[1].astype(np.uint32), joined[2], joined[3])
 
 
 def group_peaks(landmarks: Landmarks, kind: KeyKind, *, fan: int, slowest: float) -> Groups:
     """Join peaks that may make a key at any time scale from `slowest` on.
 
     Of each first peak the nearest `fan` that lie within reach at time scale 1 are joined, and those further
-    away in proportion as the scale allows.
+    away in proportion as the scale allows. Groups of strong peaks come first.
     """
+    ranks = rank_landmarks(landmarks)
     frames = landmarks.frames.astype(np.float64)
     pitches = landmarks.pitches.astype(np.float64)
     reach = (kind.reach_frames + 1) / slowest
@@ -125,6 +138,8 @@ def group_peaks(landmarks: Landmarks, kind: KeyKind, *, fan: int, slowest: float
         left = np.repeat(np.arange(first.size), after)
         right = left + 1 + np.arange(left.size) - np.repeat(np.cumsum(after) - after, after)
         members = np.stack([first[left], second[left], second[right]], axis=1)
+    # The likeliest to be indexed first: those whose weakest peak has the fewest stronger ones around.
+    members = members[np.argsort(ranks[members].max(axis=1, initial=0), kind="stable")]
     return Groups(frames[members], pitches[members])
 
 

@@ -40,14 +40,17 @@ class KeyKind:
 class Stage:
     """One round of a search: which hypotheses are tried, with how much effort.
 
-    `density` thins the query's landmarks as it does those of an index. `limit` bounds the postings that are
-    read from a segment for each hypothesis, the rarest keys first; `best` is how many candidates of each are
-    looked at, `verified` how many of all are held against their sketches.
+    `density` thins the query's landmarks as it does those of an index. For each hypothesis at most
+    `lean_groups` triples, those of the strongest peaks, are looked up in a lean index, and `rich_limit` or
+    `lean_limit` postings read, those of the rarest keys; `best` is how many candidates of each are looked at,
+    `verified` how many of all are held against their sketches.
     """
 
     name: str
     density: int
-    limit: int
+    rich_limit: int
+    lean_limit: int
+    lean_groups: int
     best: int
     verified: int
 
@@ -147,9 +150,33 @@ FP1 = FingerprintProfile(
         pitch_steps=4,
         pitch_tolerance=0.6,
     ),
-    plain=Stage(name="plain", density=13, limit=1_000_000, best=12, verified=12),
-    deep=Stage(name="deep", density=40, limit=1_000_000, best=16, verified=16),
-    swept=Stage(name="swept", density=13, limit=150_000, best=3, verified=24),
+    plain=Stage(
+        name="plain",
+        density=13,
+        rich_limit=1_000_000,
+        lean_limit=500_000,
+        lean_groups=4_000,
+        best=12,
+        verified=12,
+    ),
+    deep=Stage(
+        name="deep",
+        density=40,
+        rich_limit=1_000_000,
+        lean_limit=500_000,
+        lean_groups=20_000,
+        best=16,
+        verified=16,
+    ),
+    swept=Stage(
+        name="swept",
+        density=13,
+        rich_limit=60_000,
+        lean_limit=20_000,
+        lean_groups=600,
+        best=3,
+        verified=24,
+    ),
     slowest=0.74,
     fastest=1.27,
     pitch_bands=10,

@@ -26,16 +26,14 @@ from .decision import (
     measure_background,
 )
 from .extraction import Query, cut_query
-from .hashing import UNCHANGED, Groups, Hypothesis, group_peaks
+from .hashing import UNCHANGED, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
 from .matches import find_range, join_matches, place_in_window
 from .outcome import Identification, Match, Placement, Sketch
-from .profile import PROFILE, FingerprintProfile, KeyKind, Stage
+from .profile import PROFILE, FingerprintProfile, Stage
 from .segment import Segment
 from .voting import Candidate, count_votes
 
-# Votes that a candidate needs to be held against its sketch.
-LEAST_VOTES = 4
 # A change of pitch that goes with the scale like this (semitones) is one of speed.
 SPEED_TOLERANCE = 0.1
 # A place is looked at more closely when it is this likely to be claimed.
@@ -175,17 +173,23 @@ def propose_places(
     """Return the tracks and placements that a round holds against sketches, the most promising first."""
     slowest = min((1.0, *(hypothesis.time_scale for hypothesis in hypotheses)))
     found: list[Candidate] = []
-    grouped: dict[KeyKind, Groups] = {}
-    for segment in index.segments:
-        kind = segment.kind
-        if kind not in grouped:
+    for kind in (profile.rich, profile.lean):
+        segments = [segment for segment in index.segments if segment.kind == kind]
+        if segments:
             density = min(stage.density, kind.query_density)
             peaks = thin_landmarks(window.landmarks, density, profile=profile)
             fan = round(kind.query_fan * density / profile.plain.density)
-            grouped[kind] = group_peaks(peaks, kind, fan=fan, slowest=slowest)
-        for hypothesis in hypotheses:
-            found += count_votes(segment, grouped[kind], hypothesis, limit=stage.limit, best=stage.best)
-    found = [candidate for candidate in found if candidate.votes >= LEAST_VOTES]
+            groups = group_peaks(peaks, kind, fan=fan, slowest=slowest)
+            lean = kind == profile.lean
+            found += count_votes(
+                segments,
+                groups,
+                hypotheses,
+                most_groups=stage.lean_groups if lean else None,
+                limit=stage.lean_limit if lean else stage.rich_limit,
+                best=stage.best,
+                most=stage.verified,
+            )
     found.sort(key=lambda candidate: -candidate.score)
     return [(candidate.track, _place(candidate, profile)) for candidate in found[: stage.verified]]
 
@@ -221,7 +225,7 @@ def _verify(
         if again.total > agreement.total:
             placement, agreement = refined, again
         background = measure_background(window.sketch, sketch, placement)
-        probability = bound_false_alarm(agreement.total, trials, background=background)
+        probability = bound_false_alarm(agreement.total, trials, background)
         if probability <= claimed and agreement.bit_error_rate <= WORST_BIT_ERROR_RATE:
             found.append(_Found(track, placement, agreement, probability))
     return found

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from watermark.errors import WatermarkError
 
-from .hashing import QueryKeys, index_keys
+from .hashing import index_keys
 from .outcome import Landmarks
 from .profile import PROFILE, FingerprintProfile, KeyKind
 
@@ -160,27 +160,26 @@ def merge_segments(segments: Sequence[Segment], *, without: frozenset[int] = fro
     )
 
 
-def look_up(segment: Segment, keys: QueryKeys, *, limit: int) -> tuple[IndexArray, IndexArray]:
-    """Find the postings of ranges of keys.
-
-    The commonest keys, which say least, are left out where all together have more than `limit` postings.
+def find_ranges(
+    segment: Segment, low: npt.NDArray[np.uint32], high: npt.NDArray[np.uint32]
+) -> tuple[IndexArray, IndexArray]:
+    """Find ranges of keys, from `low` to `high`: fastest where `low` ascends.
 
     Returns
     -------
-    (hits, positions) : int64 (n,), int64 (n,)
-        Which range of `keys` was hit, and the position in the segment.
+    (first, counts) : int64 (n,), int64 (n,)
+        Index of the first posting of each range, and how many there are.
     """
-    low = _search(segment, keys.low.astype(np.uint64) << _SHIFT)
-    high = _search(segment, (keys.high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1))
-    counts = high - low
-    if int(counts.sum()) > limit:
-        order = np.argsort(counts, kind="stable")
-        allowed = np.cumsum(counts[order]) <= limit
-        counts[order[~allowed]] = 0
-    hits = np.repeat(np.arange(counts.size), counts)
-    offsets = np.arange(hits.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    found = segment.postings[low[hits] + offsets]
-    return hits, (found & np.uint64(MAX_POSITION - 1)).astype(np.int64)
+    first = _search(segment, low.astype(np.uint64) << _SHIFT)
+    last = _search(segment, (high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1))
+    return first, last - first
+
+
+def read_positions(segment: Segment, first: IndexArray, counts: IndexArray) -> IndexArray:
+    """Return the positions of `counts` postings each from `first` on, one after the other: int64 (n,)."""
+    ends = np.cumsum(counts)
+    at = np.arange(int(ends[-1]) if ends.size else 0) + np.repeat(first - ends + counts, counts)
+    return (segment.postings[at] & np.uint64(MAX_POSITION - 1)).astype(np.int64)
 
 
 def format_segment(segment: Segment) -> list[bytes]:
@@ -244,16 +243,19 @@ def parse_segment(
 
 def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
     """Return the index of the first posting not under each of `wanted`, int64 (n,)."""
-    page = np.maximum(np.searchsorted(segment.fences, wanted, "left") - 1, 0)
-    low = page * PAGE_POSTINGS
-    high = np.minimum(low + PAGE_POSTINGS, segment.postings.size)
-    # Bisection within one page of every range at once.
-    while (low < high).any():
-        middle = (low + high) // 2
-        under = segment.postings[np.minimum(middle, segment.postings.size - 1)] < wanted
-        under &= low < high
-        low, high = np.where(under, middle + 1, low), np.where(under, high, np.minimum(middle, high))
-    return np.asarray(low, np.int64)
+    postings, fences = segment.postings, segment.fences
+    if not postings.size:
+        return np.zeros(wanted.size, np.int64)
+    page = np.searchsorted(fences, wanted, "left")
+    # The page's own first posting is under what is wanted: one of the 512 places after it is the answer.
+    found = np.maximum(page - 1, 0) * PAGE_POSTINGS
+    step = PAGE_POSTINGS // 2
+    while step:
+        probe = found + step
+        inside = np.minimum(probe, postings.size - 1)
+        found = np.where((postings[inside] < wanted) & (probe < postings.size), probe, found)
+        step //= 2
+    return np.where(page > 0, found + 1, 0).astype(np.int64)
 
 
 def _check_length(position: int) -> None:

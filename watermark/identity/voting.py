@@ -2,22 +2,37 @@
 
 Every posting that a key of the query hits says at which position the query would begin. Those that agree to
 within a sixth of a second are one candidate.
+
+Many hypotheses, and all segments, are counted together: each hypothesis has a stretch of one long time line,
+on which the segments lie one after the other. Most votes are alone where they point to. Those are told, and
+left out before anything is sorted, by a table of counts whose cells several places share: it can only count
+too many.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .hashing import Groups, Hypothesis, query_keys
-from .segment import GAP_FRAMES, Segment, look_up
+from .hashing import Groups, Hypothesis, QueryKeys, query_keys
+from .segment import GAP_FRAMES, Segment, find_ranges, read_positions
 
+IndexArray = npt.NDArray[np.int64]
 DoubleArray = npt.NDArray[np.float64]
 
+# Votes that a candidate needs.
+LEAST_VOTES = 4
+# Hypotheses are counted together as long as they may read so many postings: what they need in memory.
+BATCH_POSTINGS = 1_000_000
 # Votes are counted in bins of 8 frames, each with its successor.
 BIN_BITS = 3
 # Frames of a query, on the track's clock, that a vote can hold: 80 s.
 FRAME_BITS = 12
+# Cells of the table for each vote, and bounds of its size, as powers of two.
+CELLS_BITS = 2
+LEAST_TABLE_BITS = 12
+MOST_TABLE_BITS = 22
 # The line through a candidate's votes: how many frames off it the votes of each next fit may lie, how long
 # the votes must reach, and how much the hypothesis may have missed the scale by.
 LINE_REACHES = (8.0, 4.0, 2.5)
@@ -41,20 +56,154 @@ class Candidate:
     score: float
 
 
-def count_votes(
-    segment: Segment, groups: Groups, hypothesis: Hypothesis, *, limit: int, best: int
-) -> list[Candidate]:
-    """Return the `best` candidates of a segment under a hypothesis, most votes first.
-
-    At most `limit` postings are read.
+@dataclass(frozen=True)
+class _Windows:
+    """Pairs of neighbouring bins with enough votes: the first vote and the number of them, bin, hypothesis,
+    score.
     """
-    keys = query_keys(groups, segment.kind, hypothesis)
-    hits, positions = look_up(segment, keys, limit=limit)
-    if not hits.size:
+
+    first: IndexArray
+    votes: IndexArray
+    bins: IndexArray
+    guesses: IndexArray
+    scores: DoubleArray
+
+    def take(self, chosen: IndexArray) -> "_Windows":
+        return _Windows(
+            self.first[chosen],
+            self.votes[chosen],
+            self.bins[chosen],
+            self.guesses[chosen],
+            self.scores[chosen],
+        )
+
+
+def count_votes(
+    segments: Sequence[Segment],
+    groups: Groups,
+    hypotheses: Sequence[Hypothesis],
+    *,
+    limit: int,
+    best: int,
+    most: int,
+    most_groups: int | None = None,
+) -> list[Candidate]:
+    """Return the candidates of segments of one kind, those first that chance explains least.
+
+    Parameters
+    ----------
+    limit : int
+        At most so many postings are read for each hypothesis; the commonest keys, which say least, are left
+        out where there would be more.
+    best : int
+        Candidates of each hypothesis, at most.
+    most : int
+        Candidates of all.
+    most_groups : int or None
+        Groups of each hypothesis that are looked up, at most.
+    """
+    if not segments:
         return []
-    # Above: where the query begins; below: the frame that said so, to fit a line through later.
-    starts = positions - keys.frames[hits] + GAP_FRAMES
-    votes = np.sort((starts << FRAME_BITS) | keys.frames[hits])
+    together = max(1, BATCH_POSTINGS // max(limit, 1))
+    found: list[Candidate] = []
+    for first in range(0, len(hypotheses), together):
+        some = hypotheses[first : first + together]
+        keys = query_keys(groups, segments[0].kind, some, most=most_groups)
+        found += _count_together(segments, keys, some, limit=limit, best=best, most=most)
+    found.sort(key=lambda candidate: -candidate.score)
+    return found[:most]
+
+
+def _count_together(
+    segments: Sequence[Segment],
+    keys: QueryKeys,
+    hypotheses: Sequence[Hypothesis],
+    *,
+    limit: int,
+    best: int,
+    most: int,
+) -> list[Candidate]:
+    bases = np.concatenate([[0], np.cumsum([segment.end + GAP_FRAMES for segment in segments])])
+    # A hypothesis's stretch begins on a border of bins.
+    span = (int(bases[-1]) + GAP_FRAMES + (2 << BIN_BITS)) >> BIN_BITS << BIN_BITS
+    votes, read = _read_votes(segments, bases, keys, span, limit, len(hypotheses))
+    votes = np.sort(votes[find_crowded(votes >> (FRAME_BITS + BIN_BITS))])
+    windows = _choose_windows(votes, read, span, best)
+    windows = windows.take(np.argsort(-windows.scores, kind="stable")[:most])
+    found = []
+    for first, count, guess, score in zip(
+        windows.first, windows.votes, windows.guesses, windows.scores, strict=True
+    ):
+        some = votes[first : first + count]
+        frames = (some & ((1 << FRAME_BITS) - 1)).astype(np.float64)
+        starts = (some >> FRAME_BITS) - (GAP_FRAMES + int(guess) * span)
+        place = _find_track(segments, bases, float(np.median(starts)))
+        if place is not None:
+            track, begin = place
+            start, slope = _fit_line(frames, (starts - begin).astype(np.float64))
+            guessed = hypotheses[guess]
+            found.append(
+                Candidate(
+                    track=track,
+                    start_frame=start,
+                    time_scale=guessed.time_scale * (1 + slope),
+                    pitch_bands=guessed.pitch_bands,
+                    votes=int(count),
+                    score=float(score),
+                )
+            )
+    return found
+
+
+def _read_votes(
+    segments: Sequence[Segment], bases: IndexArray, keys: QueryKeys, span: int, limit: int, guesses: int
+) -> tuple[IndexArray, IndexArray]:
+    """Return the votes, unsorted, and how many there are for each hypothesis.
+
+    A vote has above where the query begins, below the frame that said so, to fit a line through later.
+    """
+    # In the order of the keys, neighbouring look-ups read neighbouring pages.
+    order = np.argsort(keys.low, kind="stable")
+    low, high = keys.low[order], keys.high[order]
+    ranges = [find_ranges(segment, low, high) for segment in segments]
+    totals = np.sum([counts for _, counts in ranges], axis=0)
+    kept = np.flatnonzero(choose_rarest(totals, keys.guesses[order], limit))
+    order = order[kept]
+    frames = keys.frames[order]
+    heads = ((keys.guesses[order] * span + GAP_FRAMES - frames) << FRAME_BITS) | frames
+    pieces = []
+    for segment, base, (first, counts) in zip(segments, bases[:-1], ranges, strict=True):
+        counts = counts[kept]
+        positions = read_positions(segment, first[kept], counts) + base
+        pieces.append((positions << FRAME_BITS) + np.repeat(heads, counts))
+    read = np.bincount(keys.guesses[order], totals[kept], guesses).astype(np.int64)
+    return np.concatenate(pieces), read
+
+
+def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.NDArray[np.bool_]:
+    """Say which ranges are read: of each hypothesis the rarest, as long as they have `limit` postings."""
+    order = np.lexsort((totals, guesses))
+    running = np.cumsum(totals[order])
+    starts = np.searchsorted(guesses[order], guesses[order], "left")
+    before = np.concatenate([[0], running])[starts]
+    chosen = np.zeros(totals.size, np.bool_)
+    chosen[order] = running - before <= limit
+    return chosen & (totals > 0)
+
+
+def find_crowded(bins: IndexArray) -> IndexArray:
+    """Return the votes, by their index, that are not alone for certain: int64 (n,)."""
+    bits = int(np.clip(int(bins.size).bit_length() + CELLS_BITS, LEAST_TABLE_BITS, MOST_TABLE_BITS))
+    cells = bins & ((1 << bits) - 1)
+    counts = np.bincount(cells, minlength=1 << bits)
+    # Cell k and its successor, then whichever of its two pairs has more.
+    pairs = counts + np.roll(counts, -1)
+    crowded = np.maximum(pairs, np.roll(pairs, 1)) >= LEAST_VOTES
+    return np.flatnonzero(crowded[cells])
+
+
+def _choose_windows(votes: IndexArray, read: IndexArray, span: int, best: int) -> _Windows:
+    """Return the windows of sorted votes, `best` of each hypothesis at most, none beside another."""
     bins = votes >> (FRAME_BITS + BIN_BITS)
     edges = np.flatnonzero(np.diff(bins, prepend=-2))
     numbers = bins[edges]
@@ -62,41 +211,31 @@ def count_votes(
     paired = counts.copy()
     follows = np.flatnonzero(np.diff(numbers) == 1)
     paired[follows] += counts[follows + 1]
-    chance = 2 * hits.size * (1 << BIN_BITS) / max(segment.end, 1)
-    found: list[Candidate] = []
-    taken: set[int] = set()
-    for top in np.argsort(-paired, kind="stable")[: 3 * best]:
-        number = int(numbers[top])
-        if number in taken:
-            continue
-        taken |= {number - 1, number, number + 1}
-        last = edges[top] + paired[top]
-        candidate = _describe(segment, votes[edges[top] : last], hypothesis, chance)
-        if candidate is not None:
-            found.append(candidate)
-        if len(found) == best:
-            break
-    return found
+    enough = np.flatnonzero(paired >= LEAST_VOTES)
+    guesses = numbers[enough] // (span >> BIN_BITS)
+    chance = 2 * read[guesses] * (1 << BIN_BITS) / span
+    scores = (paired[enough] - chance) / np.sqrt(chance + 1)
+    windows = _Windows(edges[enough], paired[enough], numbers[enough], guesses, scores)
+    windows = windows.take(np.lexsort((-windows.votes, windows.guesses)))
+    rank = np.arange(enough.size) - np.searchsorted(windows.guesses, windows.guesses, "left")
+    windows = windows.take(np.flatnonzero(rank < 3 * best))
+    chosen, taken = [], set[int]()
+    left = np.full(read.size, best)
+    for row, (number, guess) in enumerate(zip(windows.bins.tolist(), windows.guesses.tolist(), strict=True)):
+        if left[guess] and number not in taken:
+            taken |= {number - 1, number, number + 1}
+            left[guess] -= 1
+            chosen.append(row)
+    return windows.take(np.array(chosen, np.int64))
 
 
-def _describe(
-    segment: Segment, votes: npt.NDArray[np.int64], hypothesis: Hypothesis, chance: float
-) -> Candidate | None:
-    frames = votes & ((1 << FRAME_BITS) - 1)
-    starts = (votes >> FRAME_BITS) - GAP_FRAMES
-    middle = float(np.median(starts))
-    row = int(np.searchsorted(segment.starts, middle + GAP_FRAMES, "right")) - 1
-    if row < 0:
-        return None
-    start, slope = _fit_line(frames.astype(np.float64), starts.astype(np.float64))
-    return Candidate(
-        track=int(segment.tracks[row]),
-        start_frame=start - float(segment.starts[row]),
-        time_scale=hypothesis.time_scale * (1 + slope),
-        pitch_bands=hypothesis.pitch_bands,
-        votes=votes.size,
-        score=(votes.size - chance) / (chance + 1) ** 0.5,
-    )
+def _find_track(segments: Sequence[Segment], bases: IndexArray, position: float) -> tuple[int, int] | None:
+    """Return the track at a position of the common time line, and where it begins; None before the first."""
+    number = max(0, int(np.searchsorted(bases, position + GAP_FRAMES, "right")) - 1)
+    segment = segments[min(number, len(segments) - 1)]
+    base = int(bases[min(number, len(segments) - 1)])
+    row = int(np.searchsorted(segment.starts, position - base + GAP_FRAMES, "right")) - 1
+    return None if row < 0 else (int(segment.tracks[row]), int(segment.starts[row]) + base)
 
 
 def _fit_line(frames: DoubleArray, starts: DoubleArray) -> tuple[float, float]:
