@@ -34,6 +34,8 @@ class KeyKind:
     pitch_steps: int
     # By how much the first pitch of query and track may differ, in bands.
     pitch_tolerance: float
+    # Votes that a place needs to be held against its sketch.
+    least_votes: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ FP1 = FingerprintProfile(
         band_step=1,
         pitch_steps=8,
         pitch_tolerance=0.6,
+        least_votes=4,
     ),
     lean=KeyKind(
         name="lean",
@@ -149,6 +152,7 @@ FP1 = FingerprintProfile(
         band_step=1,
         pitch_steps=4,
         pitch_tolerance=0.6,
+        least_votes=3,
     ),
     plain=Stage(
         name="plain",
@@ -165,8 +169,8 @@ FP1 = FingerprintProfile(
         rich_limit=1_000_000,
         lean_limit=500_000,
         lean_groups=20_000,
-        best=16,
-        verified=16,
+        best=48,
+        verified=48,
     ),
     swept=Stage(
         name="swept",

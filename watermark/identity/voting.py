@@ -21,8 +21,6 @@ from .segment import GAP_FRAMES, Segment, find_ranges, read_positions
 IndexArray = npt.NDArray[np.int64]
 DoubleArray = npt.NDArray[np.float64]
 
-# Votes that a candidate needs.
-LEAST_VOTES = 4
 # Hypotheses are counted together as long as they may read so many postings: what they need in memory.
 BATCH_POSTINGS = 1_000_000
 # Votes are counted in bins of 8 frames, each with its successor.
@@ -127,8 +125,9 @@ def _count_together(
     # A hypothesis's stretch begins on a border of bins.
     span = (int(bases[-1]) + GAP_FRAMES + (2 << BIN_BITS)) >> BIN_BITS << BIN_BITS
     votes, read = _read_votes(segments, bases, keys, span, limit, len(hypotheses))
-    votes = np.sort(votes[find_crowded(votes >> (FRAME_BITS + BIN_BITS))])
-    windows = _choose_windows(votes, read, span, best)
+    least = segments[0].kind.least_votes
+    votes = np.sort(votes[find_crowded(votes >> (FRAME_BITS + BIN_BITS), least)])
+    windows = _choose_windows(votes, read, span, best, least)
     windows = windows.take(np.argsort(-windows.scores, kind="stable")[:most])
     found = []
     for first, count, guess, score in zip(
@@ -191,18 +190,20 @@ def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.ND
     return chosen & (totals > 0)
 
 
-def find_crowded(bins: IndexArray) -> IndexArray:
-    """Return the votes, by their index, that are not alone for certain: int64 (n,)."""
+def find_crowded(bins: IndexArray, least_votes: int) -> IndexArray:
+    """Return the votes, by their index, of bins that have so many with a neighbour, and perhaps some others:
+    int64 (n,).
+    """
     bits = int(np.clip(int(bins.size).bit_length() + CELLS_BITS, LEAST_TABLE_BITS, MOST_TABLE_BITS))
     cells = bins & ((1 << bits) - 1)
     counts = np.bincount(cells, minlength=1 << bits)
     # Cell k and its successor, then whichever of its two pairs has more.
     pairs = counts + np.roll(counts, -1)
-    crowded = np.maximum(pairs, np.roll(pairs, 1)) >= LEAST_VOTES
+    crowded = np.maximum(pairs, np.roll(pairs, 1)) >= least_votes
     return np.flatnonzero(crowded[cells])
 
 
-def _choose_windows(votes: IndexArray, read: IndexArray, span: int, best: int) -> _Windows:
+def _choose_windows(votes: IndexArray, read: IndexArray, span: int, best: int, least_votes: int) -> _Windows:
     """Return the windows of sorted votes, `best` of each hypothesis at most, none beside another."""
     bins = votes >> (FRAME_BITS + BIN_BITS)
     edges = np.flatnonzero(np.diff(bins, prepend=-2))
@@ -211,7 +212,7 @@ def _choose_windows(votes: IndexArray, read: IndexArray, span: int, best: int) -
     paired = counts.copy()
     follows = np.flatnonzero(np.diff(numbers) == 1)
     paired[follows] += counts[follows + 1]
-    enough = np.flatnonzero(paired >= LEAST_VOTES)
+    enough = np.flatnonzero(paired >= least_votes)
     guesses = numbers[enough] // (span >> BIN_BITS)
     chance = 2 * read[guesses] * (1 << BIN_BITS) / span
     scores = (paired[enough] - chance) / np.sqrt(chance + 1)
