@@ -76,6 +76,8 @@ app.add_typer(cli_credential.app, name="credential")
 app.add_typer(cli_mark.app, name="mark")
 logger = logging.getLogger(__name__)
 
+INTERRUPT_AGAIN_S = 0.01
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit; the one place where errors become exit codes."""
@@ -84,7 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names need not be Unicode
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, _interrupt)
     sys.exit(run(arguments))
 
 
@@ -109,5 +112,11 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else GOOD
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(_number: int, frame: FrameType | None) -> None:
+    """Cancel the command; amid a callback of the sound library, which swallows exceptions, a little later."""
+    while frame is not None:
+        if frame.f_code.co_name.startswith("vio_"):
+            signal.setitimer(signal.ITIMER_REAL, INTERRUPT_AGAIN_S)
+            return
+        frame = frame.f_back
     raise KeyboardInterrupt

@@ -1,11 +1,13 @@
 """Fixtures that several files share: synthetic music, a ledger with one stamped recording, a command line."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -68,6 +70,48 @@ def write_audio(path: Path, audio: Audio, sample_rate: int = SAMPLE_RATE, **opti
     """Write audio (channels, samples) by the file name's ending."""
     soundfile.write(path, audio.T, sample_rate, **options)
     return path
+
+
+class SeededSecrets:
+    """Takes the place of `secrets.token_bytes`, so that keys and marks are the same in every run.
+
+    How much noise a mark stands, or where two copies begin, depends on the key: tests of that must not fail
+    by luck. Each fixture and each test has a stream of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.restart("import")
+
+    def restart(self, seed: str) -> None:
+        """Begin the stream of `seed`."""
+        with self._lock:
+            self._seed, self._taken = seed, 0
+
+    def __call__(self, nbytes: int | None = None) -> bytes:
+        with self._lock:
+            self._taken += 1
+            text = f"{self._seed} {self._taken}".encode()
+        return hashlib.shake_256(text).digest(32 if nbytes is None else nbytes)
+
+
+seeded_secrets = SeededSecrets()
+secrets.token_bytes = seeded_secrets
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give each fixture the same secrets in every run, in whatever order tests come."""
+    del request
+    seeded_secrets.restart(f"fixture {fixturedef.baseid} {fixturedef.argname}")
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[Any]:
+    """Give each test the same secrets in every run."""
+    seeded_secrets.restart(f"test {item.nodeid}")
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

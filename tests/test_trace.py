@@ -153,7 +153,8 @@ def test_the_commands_show_names_to_the_holder(shell: Shell, stamped: Stamped, t
     where = ("--home", stamped.home)
     path = stamped.home / "copies" / copy_id / "copy.flac"
     with opened(stamped.home) as installation:
-        name = name_copies(installation, stamped.track_id)[copy_id]  # copies come in the order of their ids
+        names = name_copies(installation, stamped.track_id)  # copies come in the order of their ids
+    name = names[copy_id]
     assert name in NAMES
     report = tmp_path / "trace.json"
     found = shell.json("trace", path, "--track", stamped.track_id, "--report", report, *where)
@@ -167,11 +168,12 @@ def test_the_commands_show_names_to_the_holder(shell: Shell, stamped: Stamped, t
     assert shell.json("verify", path, *where)["recipients"] == {copy_id: name}
     _, text = shell("verify", path, *where)
     assert f"copy {copy_id}: {name}" in text
-    mixed = write_audio(tmp_path / "mix.wav", sum(copies.values())[None] / 3)
+    pair = list(copies)[:2]
+    mixed = write_audio(tmp_path / "mix.wav", sum(copies[one] for one in pair)[None] / 2)
     code, text = shell("trace", mixed, "--track", stamped.track_id, *where)
     assert code == 0
     assert text.startswith("several copies")
-    assert all(one in text for one in NAMES)
+    assert [one in text for one in NAMES] == [one in {names[two] for two in pair} for one in NAMES]
     with opened(stamped.home) as installation:
         erase_person(installation, installation.copies.get_released(copy_id).person, "gdpr-17")
     _, text = shell("trace", path, "--track", stamped.track_id, *where)
