@@ -27,7 +27,7 @@ from benchmarks import (
 from benchmarks.report import describe_run, make_parser, run_main, show_table, write_json
 from benchmarks.security_material import Finding, Material, open_material
 from benchmarks.tools import BenchmarkError
-from watermark import PROFILE
+from watermark import PROFILE, PROFILES
 
 EXPERIMENTS: dict[str, tuple[str, Callable[[Material], Finding]]] = {
     "estimation": ("pattern estimated from N marked files", security_estimation.measure),
@@ -71,7 +71,7 @@ def draw(title: str, finding: Finding, path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4.5))
     assert finding.draw is not None
     finding.draw(axes)
-    axes.set_title(f"{title} ({PROFILE.name})")
+    axes.set_title(title)
     axes.grid(visible=True, alpha=0.3)
     figure.savefig(path, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
@@ -92,7 +92,7 @@ def run_experiment(name: str, material: Material, run: dict[str, Any], stem: Pat
     finding = experiment(material)
     results = {
         "experiment": name,
-        "profile": PROFILE.name,
+        "profile": material.profile.name,
         "theory": finding.theory,
         "tables": finding.tables,
         "note": finding.note,
@@ -102,7 +102,7 @@ def run_experiment(name: str, material: Material, run: dict[str, Any], stem: Pat
     }
     write_json(stem.with_suffix(".json"), "security", run, results)
     if finding.draw is not None:
-        draw(title, finding, stem.with_suffix(".png"))
+        draw(f"{title} ({material.profile.name})", finding, stem.with_suffix(".png"))
     # A picture is drawn by a function that another process cannot be handed.
     return replace(finding, draw=None)
 
@@ -112,14 +112,23 @@ def measure() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--only", action="append", default=[], help="an experiment; may be given again")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="experiments at the same time")
+    profiles = {profile.name: profile for profile in PROFILES}
+    parser.add_argument(
+        "--profile", choices=list(profiles), default=PROFILE.name, help="default: %(default)s"
+    )
     options = parser.parse_args()
     names = choose_experiments(options.only)
     options.tracks = options.tracks or VICTIMS[options.short]
     material = open_material(
-        options.cache, split=options.split, tracks=options.tracks, seed=options.seed, short=options.short
+        options.cache,
+        split=options.split,
+        tracks=options.tracks,
+        seed=options.seed,
+        short=options.short,
+        profile=profiles[options.profile],
     )
     run = describe_run(options)
-    suffix = f"{options.split}-short" if options.short else options.split
+    suffix = f"{options.profile}-{options.split}" + ("-short" if options.short else "")
     stems = {name: options.output / f"security-{name}-{suffix}" for name in names}
     if options.jobs == 1 or len(names) == 1:
         for name in names:

@@ -116,7 +116,7 @@ class Tried:
 def try_host(tried: Tried, audio: Audio, grid: Grid, *, short: bool, rng: np.random.Generator) -> None:
     """Try keys on a host and on its marked version, by the quick trial and by the detector."""
     key, payload = rng.bytes(32), rng.bytes(8)
-    marked = mark(audio, key, payload)
+    marked = mark(audio, key, payload, profile=grid.profile)
     plain, folded = (fold_cells(read_cells(some, grid), grid) for some in (audio, marked))
     count = KEYS[short]
     tried.quick[UNMARKED] += try_keys(plain, [rng.bytes(32) for _ in range(count)], grid)
@@ -126,20 +126,20 @@ def try_host(tried: Tried, audio: Audio, grid: Grid, *, short: bool, rng: np.ran
     tried.quick_s.append((time.process_time() - start_s) / count)
     tried.quick[NEAR] += try_keys(folded, [flip_bit(key, rng) for _ in range(count)], grid)
     tried.quick[RIGHT] += try_keys(folded, [key], grid)
-    tried.payload_known.append(try_chips(*prepare(folded), chips_written(key, payload, grid)))
+    tried.payload_known.append(try_chips(*prepare(folded), chips_written(key, payload, grid, grid.columns)))
     for kind, some in ((UNMARKED, audio), (WRONG, marked)):
         for _ in range(QUERIES[short]):
             start_s = time.process_time()
-            found = read(some, rng.bytes(32))
+            found = read(some, rng.bytes(32), profile=grid.profile)
             tried.detector_s.append(time.process_time() - start_s)
             tried.detector[kind].append(found.segments[0].statistic)
             tried.alarms += found.detected
-    tried.detector[RIGHT].append(read(marked, key).segments[0].statistic)
+    tried.detector[RIGHT].append(read(marked, key, profile=grid.profile).segments[0].statistic)
 
 
 def measure(material: Material) -> Finding:
     """Run the experiment."""
-    grid = open_grid(SAMPLE_RATE)
+    grid = open_grid(SAMPLE_RATE, material.profile)
     tried = Tried()
     for host in material.hosts(HOSTS[material.short], SECONDS):
         try_host(tried, host.audio, grid, short=material.short, rng=material.rng(f"keys {host.name}"))

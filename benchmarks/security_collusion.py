@@ -57,14 +57,14 @@ def collude(material: Material, host: Host, copies: int, mixes: tuple[str, ...])
     key = material.derive(f"collusion key {host.name}")
     members = [material.derive(f"member {host.name} {number}", 8) for number in range(copies)]
     innocents = [material.derive(f"innocent {host.name} {number}", 8) for number in range(copies)]
-    marked = np.stack([mark(host.audio, key, payload) for payload in members])
+    marked = np.stack([mark(host.audio, key, payload, profile=material.profile) for payload in members])
     tested = TESTED[material.short]
     rows = []
     for name in mixes:
         mixed = MIXES[name](marked)
-        found = read(mixed, key)
-        guilty = [is_present(mixed, key, payload) for payload in members[:tested]]
-        others = [is_present(mixed, key, payload) for payload in innocents[:tested]]
+        found = read(mixed, key, profile=material.profile)
+        guilty = [is_present(mixed, key, payload, profile=material.profile) for payload in members[:tested]]
+        others = [is_present(mixed, key, payload, profile=material.profile) for payload in innocents[:tested]]
         rows.append(
             {
                 "host": host.name,

@@ -57,9 +57,10 @@ def multiply_ratio(source: Source, target: Audio, grid: Grid) -> Audio:
 
 
 def push_change(source: Source, target: Audio, grid: Grid) -> Audio:
-    """Write the signs of A's change of level, folded over its blocks, onto B."""
-    change = fold_cells(read_levels(source.marked, grid) - read_levels(source.original, grid), grid)
-    return push_cells(target, to_pattern(change), grid, limit_db=LIMIT_DB, target=TARGET)
+    """Write the signs of A's change of level, folded over its blocks if they repeat, onto B."""
+    change = read_levels(source.marked, grid) - read_levels(source.original, grid)
+    pattern = to_pattern(change if grid.profile.blocks > 1 else fold_cells(change, grid))
+    return push_cells(target, pattern, grid, limit_db=LIMIT_DB, target=TARGET)
 
 
 def push_cells_of(marked: Audio, target: Audio, grid: Grid, *, folded: bool) -> Audio:
@@ -85,7 +86,7 @@ METHODS: dict[str, tuple[str, Callable[[Source, Audio, Grid], Audio]]] = {
 
 def measure(material: Material) -> Finding:
     """Run the experiment."""
-    grid = open_grid(SAMPLE_RATE)
+    grid = open_grid(SAMPLE_RATE, material.profile)
     trials: list[dict[str, Any]] = []
     long_s = LONG_S[material.short]
     hosts = list(material.hosts(PAIRS[material.short] + 1, long_s))
@@ -93,12 +94,12 @@ def measure(material: Material) -> Finding:
     for number, host in enumerate(hosts[:-1]):
         key = material.derive(f"copy key {host.name}")
         payload = material.derive(f"copied {host.name}", 8)
-        whole = mark(host.audio, key, payload)
+        whole = mark(host.audio, key, payload, profile=grid.profile)
         source = Source(whole[:, :clip_samples], host.audio[:, :clip_samples], whole)
         target = hosts[number + 1].audio[:, :clip_samples]
         for name, (needs_original, method) in METHODS.items():
             forged = method(source, target, grid)
-            found = read(forged, key)
+            found = read(forged, key, profile=grid.profile)
             trials.append(
                 {
                     "method": name,

@@ -126,7 +126,10 @@ def judge(material: Material, seconds: float, grid: Grid) -> dict[str, Scores]:
         halves = np.split(host.audio, 2, axis=1)
         chosen = int(rng.integers(2))
         key, payload = rng.bytes(32), rng.bytes(8)
-        pair = (mark(np.ascontiguousarray(halves[chosen]), key, payload), halves[1 - chosen])
+        pair = (
+            mark(np.ascontiguousarray(halves[chosen]), key, payload, profile=grid.profile),
+            halves[1 - chosen],
+        )
         block.append([repetition(half, grid) for half in pair])
         clock.append([column_clock(half, grid) for half in pair])
         figures.append([describe(half, grid) for half in pair])
@@ -141,7 +144,7 @@ def judge(material: Material, seconds: float, grid: Grid) -> dict[str, Scores]:
 
 def measure(material: Material) -> Finding:
     """Run the experiment."""
-    grid = open_grid(SAMPLE_RATE)
+    grid = open_grid(SAMPLE_RATE, material.profile)
     rng = material.rng("bootstrap")
     rows, judged = [], {}
     for seconds in SECONDS[material.short]:

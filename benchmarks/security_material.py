@@ -12,6 +12,7 @@ import watermark
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.peaq import compare
 from benchmarks.tools import Audio, BenchmarkError
+from watermark import PROFILE, Profile
 
 # What is left of a track's beginning at least, where there is room: it is often a fade.
 MARGIN_S = 5.0
@@ -34,6 +35,7 @@ class Material:
     cache: Path
     seed: int
     short: bool
+    profile: Profile = PROFILE
 
     def derive(self, label: str, count: int = 32) -> bytes:
         """Derive up to 32 bytes (a key, a payload) for one purpose."""
@@ -83,7 +85,9 @@ class Finding:
     draw: Callable[[Any], None] | None = None
 
 
-def open_material(cache: Path, *, split: str, tracks: int, seed: int, short: bool) -> Material:
+def open_material(
+    cache: Path, *, split: str, tracks: int, seed: int, short: bool, profile: Profile = PROFILE
+) -> Material:
     """Choose the victims from a split, and what an attacker learns from out of all other music."""
     victims = choose(list_tracks(cache, split=split), tracks)
     if len(victims) < 2:
@@ -91,28 +95,36 @@ def open_material(cache: Path, *, split: str, tracks: int, seed: int, short: boo
     known = {track.sha256 for track in victims}
     every = list_tracks(cache)
     others = choose([track for track in every if track.sha256 not in known], len(every))
-    return Material(tuple(victims), tuple(others or victims), cache, seed, short)
+    return Material(tuple(victims), tuple(others or victims), cache, seed, short, profile)
 
 
-def mark(audio: Audio, watermark_key: bytes, payload: bytes) -> Audio:
-    """Mark a host with the default profile."""
-    return watermark.embed(audio, sample_rate=SAMPLE_RATE, watermark_key=watermark_key, payload=payload)
-
-
-def read(audio: Audio, *watermark_keys: bytes) -> watermark.Detection:
-    """Read a clip blindly."""
-    return watermark.detect(
-        np.asarray(audio, np.float32), sample_rate=SAMPLE_RATE, watermark_keys=watermark_keys
+def mark(audio: Audio, watermark_key: bytes, payload: bytes, *, profile: Profile) -> Audio:
+    """Mark a host."""
+    return watermark.embed(
+        audio, sample_rate=SAMPLE_RATE, watermark_key=watermark_key, payload=payload, profile=profile
     )
 
 
-def is_present(audio: Audio, watermark_key: bytes, payload: bytes) -> watermark.CandidateMatch:
+def read(audio: Audio, *watermark_keys: bytes, profile: Profile) -> watermark.Detection:
+    """Read a clip blindly."""
+    return watermark.detect(
+        np.asarray(audio, np.float32),
+        sample_rate=SAMPLE_RATE,
+        watermark_keys=watermark_keys,
+        profiles=[profile],
+    )
+
+
+def is_present(
+    audio: Audio, watermark_key: bytes, payload: bytes, *, profile: Profile
+) -> watermark.CandidateMatch:
     """Test a clip for one known mark."""
     return watermark.match_candidate(
         np.asarray(audio, np.float32),
         sample_rate=SAMPLE_RATE,
         watermark_key=watermark_key,
         payload=payload,
+        profile=profile,
     )
 
 

@@ -33,17 +33,17 @@ def mark_again(material: Material, host: Host, way: str) -> list[dict[str, Any]]
     """Mark a host, then again and again; read the first mark and the newest after each time."""
     key = material.derive(f"first key {host.name}")
     first = material.derive(f"first payload {host.name}", 8)
-    audio = mark(host.audio, key, first)
+    audio = mark(host.audio, key, first, profile=material.profile)
     payloads, rows = [first], []
     for number in range(max(TIMES[material.short]) + 1):
         newest_key, newest = key, first
         if number:
             newest_key = material.derive(f"again {host.name} {number}") if way == OTHER_KEYS else key
             newest = material.derive(f"again payload {host.name} {number}", 8)
-            audio = mark(audio, newest_key, newest)
+            audio = mark(audio, newest_key, newest, profile=material.profile)
             payloads.append(newest)
-        found = read(audio, key)
-        under_newest = found if newest_key == key else read(audio, newest_key)
+        found = read(audio, key, profile=material.profile)
+        under_newest = found if newest_key == key else read(audio, newest_key, profile=material.profile)
         rows.append(
             {
                 "host": host.name,
@@ -53,8 +53,8 @@ def mark_again(material: Material, host: Host, way: str) -> list[dict[str, Any]]
                 "first_log10_p": log_p(found.false_alarm_probability) if found.payload == first else 0.0,
                 "newest_read": under_newest.payload == newest,
                 "wrong": found.payload is not None and found.payload not in payloads,
-                "first_present": is_present(audio, key, first).present,
-                "newest_present": is_present(audio, newest_key, newest).present,
+                "first_present": is_present(audio, key, first, profile=material.profile).present,
+                "newest_present": is_present(audio, newest_key, newest, profile=material.profile).present,
                 "odg": grade(host.audio, audio),
             }
         )

@@ -127,7 +127,7 @@ def attack_host(material: Material, host: Host, attacks: Sequence[Blind], grid: 
     """Mark a host and look for the least strength of each attack that removes the mark."""
     key = material.derive(f"removal key {host.name}")
     payload = material.derive(f"removal payload {host.name}", 8)
-    marked = mark(host.audio, key, payload)
+    marked = mark(host.audio, key, payload, profile=grid.profile)
     rows: list[dict[str, Any]] = [{"attack": "none", "host": host.name, "odg": grade(host.audio, marked)}]
     for blind in attacks:
 
@@ -136,7 +136,7 @@ def attack_host(material: Material, host: Host, attacks: Sequence[Blind], grid: 
             return blind.attack(marked, strength, grid, material.rng(f"removal {host.name}"))
 
         def works(strength: float, run: Callable[[float], Audio] = run) -> bool:
-            return not read(run(strength), key).detected
+            return not read(run(strength), key, profile=grid.profile).detected
 
         least = find_least(blind.strengths, works)
         attacked = run(least if least is not None else blind.strengths[-1])
@@ -147,7 +147,7 @@ def attack_host(material: Material, host: Host, attacks: Sequence[Blind], grid: 
                 "removed": least is not None,
                 "strength": least,
                 "odg": grade(host.audio, attacked),
-                "present": is_present(attacked, key, payload).present,
+                "present": is_present(attacked, key, payload, profile=grid.profile).present,
             }
         )
     return rows
@@ -155,7 +155,7 @@ def attack_host(material: Material, host: Host, attacks: Sequence[Blind], grid: 
 
 def measure(material: Material) -> Finding:
     """Run the experiment."""
-    grid = open_grid(SAMPLE_RATE)
+    grid = open_grid(SAMPLE_RATE, material.profile)
     attacks = [thin_out(blind) for blind in ATTACKS if blind.name in SHORT] if material.short else ATTACKS
     trials = [
         row

@@ -31,12 +31,12 @@ Chips = NDArray[np.int8]
 # Where a wiped cell is driven to: beyond 0, so that what cannot be wiped elsewhere is balanced.
 WIPE_TARGET = 1.0
 
-NEEDED = ("period_columns", "frames_per_column", "column_s", "clip_deviations")
+NEEDED = ("period_columns", "blocks", "frames_per_column", "column_s", "clip_deviations")
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The public grid of cells: `columns` make a block, which repeats; `row_bands` (rows, 2) are its rows."""
+    """The public grid of cells: `columns` make a block; `row_bands` (rows, 2) are its rows."""
 
     profile: Profile
     frames: FrameGrid
@@ -62,8 +62,8 @@ class Grid:
 class Truth:
     """What the key decides, in the block's own order: each array is (columns, rows).
 
-    `sync` holds +-1 where a cell carries synchronisation, else 0; `payload` +-1 where it carries the codeword
-    position `position`, else 0.
+    `sync` holds +-1 where a cell carries synchronisation that repeats in every block, else 0; `payload` +-1
+    where it carries the codeword position `position`, else 0.
     """
 
     sync: Chips
@@ -84,19 +84,34 @@ def open_grid(sample_rate: int, profile: Profile = PROFILE) -> Grid:
 
 
 def open_truth(watermark_key: bytes, grid: Grid) -> Truth:
-    """Give the chips under a key."""
+    """Give the chips under a key that repeat in every block, and those that would but for their masks."""
     layout = layout_of(watermark_key, grid.profile)
-    return Truth(layout.sync_chips, layout.payload_chips, layout.codeword_position)
+    return Truth(layout.pilot_chips, layout.payload_chips, layout.codeword_position)
 
 
-def chips_written(watermark_key: bytes, payload: bytes, grid: Grid) -> Chips:
-    """Give every cell's chip in a block that carries `payload`, in the block's own order."""
-    return layout_of(watermark_key, grid.profile).chips(codeword_of(payload, watermark_key, grid.profile))
+def chips_written(watermark_key: bytes, payload: bytes, grid: Grid, columns: int) -> Chips:
+    """Give the chips of a file with `payload` from its beginning on: (columns, rows)."""
+    layout = layout_of(watermark_key, grid.profile)
+    chips = layout.chips(codeword_of(payload, watermark_key, grid.profile))
+    return _unrolled(chips, watermark_key, payload, grid, columns)
+
+
+def sync_written(watermark_key: bytes, payload: bytes, grid: Grid, columns: int) -> Chips:
+    """Give the synchronisation chips of a file from its beginning on, 0 elsewhere: (columns, rows)."""
+    layout = layout_of(watermark_key, grid.profile)
+    return _unrolled(layout.sync_chips, watermark_key, payload, grid, columns)
+
+
+def _unrolled(chips: Chips, watermark_key: bytes, payload: bytes, grid: Grid, columns: int) -> Chips:
+    column = first_column_of(payload, watermark_key, grid.profile) + np.arange(columns)
+    block, place = np.divmod(column, grid.columns)
+    masks = layout_of(watermark_key, grid.profile).masks
+    return chips[place] if masks is None else chips[place] * masks[block % grid.profile.blocks, place]
 
 
 def first_column(watermark_key: bytes, payload: bytes, grid: Grid) -> int:
     """Column of the block that a file with this payload begins with."""
-    return first_column_of(payload, watermark_key, grid.profile)
+    return first_column_of(payload, watermark_key, grid.profile) % grid.columns
 
 
 def _analyse(audio: Audio, grid: Grid) -> Plane:

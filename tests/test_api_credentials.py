@@ -81,7 +81,7 @@ def make_manifest(*, created: bool = True, **changes: Any) -> dict[str, Any]:
         replace(MADE, **changes),
         manifest_id=draw_manifest_id(),
         program_version="0.1.0",
-        profile="pn2",
+        profile="pn3",
         mark_commitment=COMMITMENT,
         log_key="test.example/log+89ec9aef+AAAA",
         created=created,
@@ -209,7 +209,7 @@ def test_the_manifest_fulfils_the_statements_of_the_conformance_rubric(
     assert "digitalSourceType" in actions["actions"][0]
     assert "digitalSourceType" not in actions["actions"][1]
     binding = assertions["c2pa.soft-binding"]["data"]
-    assert binding["alg"] == "example.provenote.watermark.pn2"
+    assert binding["alg"] == "example.provenote.watermark.pn3"
     assert not {"url", "extent"} & set(binding)
     assert [base64.b64decode(block["value"]) for block in binding["blocks"]] == [COMMITMENT]
     assert assertions["c2pa.ai-disclosure"]["data"]["modelType"] == "c2pa.types.model"
@@ -541,7 +541,7 @@ def verdict_of(stamped_once: Stamped, tmp_path_factory: pytest.TempPathFactory) 
 
     with open_installation(read_settings(stamped_once.home, {})) as installation:
         _, evidence = verification._collect_sound(
-            installation, stamped_once.audio, lambda *_: None, lambda: False
+            installation, stamped_once.audio, (), lambda *_: None, lambda: False
         )
         edited = replace(evidence, content=replace(evidence.content, matched="pcm"))
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import soundfile
 from conftest import Stamped
 
@@ -22,19 +21,17 @@ def test_the_registry_gives_its_marks_by_key_and_profile(stamped: Stamped) -> No
         assert known.watermark_key == installation.keyring.watermark_key
 
 
-def test_a_clip_too_noisy_to_decode_is_told_among_the_registered(stamped: Stamped, tmp_path: Path) -> None:
-    audio, rate = soundfile.read(stamped.audio, dtype="float64")
-    clip = audio[2 * rate : 10 * rate]
-    noise = clip.std() * np.random.default_rng(5).standard_normal(clip.shape)
+def test_a_clip_too_short_to_decode_is_told_among_the_registered(stamped: Stamped, tmp_path: Path) -> None:
+    audio, rate = soundfile.read(stamped.audio, dtype="float32")
     told = {}
     with open_installation(read_settings(stamped.home, {})) as installation:
-        # The key is new in each run, and so is the noise that it stands: more and more, until it is too much.
-        for percent in (3, 7, 9, 11, 14, 200):
-            soundfile.write(tmp_path / "clip.wav", clip + percent / 100 * noise, rate, subtype="FLOAT")
+        for milliseconds in (3000, 550, 500, 450, 400, 100):
+            clip = audio[2 * rate : 2 * rate + milliseconds * rate // 1000]
+            soundfile.write(tmp_path / "clip.wav", clip, rate, subtype="FLOAT")
             found = verify(installation, tmp_path / "clip.wav").predicate
-            told[percent] = found["watermark"].get("told_by")
-            if told[percent]:
+            told[milliseconds] = found["watermark"].get("told_by")
+            if told[milliseconds]:
                 assert found["track"]["track_id"] == stamped.track_id
-    assert told[3] == "code"
-    assert "registry" in told.values()
-    assert told[200] is None
+    assert told[3000] == "code"
+    assert "registry" in told.values(), told
+    assert told[100] is None

@@ -32,7 +32,7 @@ def name_profile(home: Path, name: str) -> None:
 def test_only_the_profiles_that_were_ever_stamped_with_are_searched_for(stamped: Stamped) -> None:
     assert list_names(stamped.home) == PRESENT
     name_profile(stamped.home, "pn1")
-    assert list_names(stamped.home) == ("pn2", "pn1")
+    assert list_names(stamped.home) == ("pn3", "pn1")
 
 
 def test_own_epochs_add_no_profile_and_a_key_from_elsewhere_adds_all(stamped: Stamped) -> None:
@@ -75,6 +75,6 @@ def test_a_mark_of_an_older_profile_is_read_where_the_registry_has_some(
         profile=next(profile for profile in watermark.PROFILES if profile.name == "pn1"),
     )
     song = write_audio(tmp_path / "a.flac", marked, subtype="PCM_24")
-    for name, verdict in (("pn2", "nothing-found"), ("pn1", "unknown-mark")):
+    for name, verdict in (("pn3", "nothing-found"), ("pn1", "unknown-mark")):
         name_profile(stamped.home, name)
         assert shell.json("verify", song, "--home", stamped.home, code=1)["verdict"] == verdict

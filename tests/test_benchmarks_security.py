@@ -37,7 +37,6 @@ from benchmarks.security_material import Material, find_least, grade, mark, open
 from benchmarks.security_scheme import (
     Truth,
     chips_written,
-    first_column,
     fold_cells,
     open_grid,
     open_truth,
@@ -47,10 +46,12 @@ from benchmarks.security_scheme import (
     read_levels,
     write_gains,
 )
+from watermark.profile import PN2, PN3
 
 Audio = NDArray[np.float32]
 KEY, PAYLOAD = bytes(range(32)), b"8 bytes!"
-GRID = open_grid(SAMPLE_RATE)
+# The tools are tested on a profile whose blocks repeat; what differs where they do not has tests of its own.
+GRID = open_grid(SAMPLE_RATE, PN2)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def host(music: Callable[..., Audio]) -> Audio:
 @pytest.fixture(scope="module")
 def marked(host: Audio) -> Audio:
     """The same, marked."""
-    return mark(host, KEY, PAYLOAD)
+    return mark(host, KEY, PAYLOAD, profile=PN2)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def material(cache: Path) -> Material:
 
 def true_pattern() -> NDArray[np.int8]:
     """The chips that `marked` carries, from its beginning on."""
-    return np.roll(chips_written(KEY, PAYLOAD, GRID), -first_column(KEY, PAYLOAD, GRID), axis=0)
+    return chips_written(KEY, PAYLOAD, GRID, GRID.columns)
 
 
 def test_the_public_reading_shows_the_chips_of_a_marked_file_and_of_no_other(
@@ -123,7 +124,7 @@ def test_a_pattern_written_by_the_attackers_tool_is_read_by_the_detector_and_wip
 ) -> None:
     chips = true_pattern().astype(np.float32)
     forged = push_cells(host, chips, GRID, limit_db=1.5, target=1.5)
-    assert read(forged, KEY).payload == PAYLOAD
+    assert read(forged, KEY, profile=PN2).payload == PAYLOAD
     wiped = push_cells(marked, -chips, GRID, limit_db=1.0, target=1.0)
     folded = [fold_cells(read_cells(audio, GRID), GRID) for audio in (marked, wiped)]
     before, after = (similarity(plane, true_pattern()) for plane in folded)
@@ -212,7 +213,7 @@ def test_a_ratio_of_spectra_carries_the_mark_to_another_recording(
 ) -> None:
     other = music(10.0, seed=42)
     source = security_copy.Source(marked, host, marked)
-    assert read(security_copy.multiply_ratio(source, other, GRID), KEY).payload == PAYLOAD
+    assert read(security_copy.multiply_ratio(source, other, GRID), KEY, profile=PN2).payload == PAYLOAD
     same = security_copy.Source(host, host, host)
     assert np.allclose(security_copy.multiply_ratio(same, other, GRID), other, atol=1e-6)
     assert np.allclose(security_copy.add_difference(source, host, 1.0), marked, atol=1e-6)
@@ -239,6 +240,29 @@ def test_a_classifier_finds_what_is_there_and_nothing_where_nothing_is() -> None
     assert security_keyless.area(security_keyless.cross_validate(features)) > 0.8
 
 
+def test_blocks_that_differ_show_a_mark_less(host: Audio, marked: Audio) -> None:
+    grid = open_grid(SAMPLE_RATE, PN3)
+    other = mark(host, KEY, PAYLOAD, profile=PN3)
+    gained = [
+        security_keyless.repetition(audio, grid) - security_keyless.repetition(host, grid)
+        for audio in (marked, other)
+    ]
+    # The pilot still repeats: 12 % of the cells.
+    assert gained[1] < 0.4 * gained[0]
+
+
+def test_what_repeats_where_blocks_differ_is_the_pilot_alone(host: Audio) -> None:
+    grid = open_grid(SAMPLE_RATE, PN3)
+    truth = open_truth(KEY, grid)
+    assert (truth.sync != 0).mean() == pytest.approx(PN3.pilot_share, abs=0.003)
+    long = chips_written(KEY, PAYLOAD, grid, 3 * grid.columns)
+    first, second, third = np.split(long, 3)
+    assert (first == second).mean() == pytest.approx(0.5 + PN3.pilot_share / 2, abs=0.02)
+    assert (first == third).mean() == pytest.approx(0.5 + PN3.pilot_share / 2, abs=0.02)
+    replayed = push_cells(host, long[:240].astype(np.float32), grid, limit_db=1.5, target=1.5)
+    assert read(replayed[:, : 5 * SAMPLE_RATE], KEY, profile=PN3).payload == PAYLOAD
+
+
 def test_the_right_key_stands_out_and_a_bit_wrong_is_as_wrong_as_any(marked: Audio) -> None:
     folded = fold_cells(read_cells(marked, GRID), GRID)
     near = security_brute_force.flip_bit(KEY, np.random.default_rng(0))
@@ -247,7 +271,7 @@ def test_the_right_key_stands_out_and_a_bit_wrong_is_as_wrong_as_any(marked: Aud
     # Best of one place for each column, in deviations: beyond 6 with a chance below 1e-6.
     assert wrong < 6 < right
     spectrum, energy = security_brute_force.prepare(folded)
-    known = chips_written(KEY, PAYLOAD, GRID)
+    known = chips_written(KEY, PAYLOAD, GRID, GRID.columns)
     assert security_brute_force.try_chips(spectrum, energy, known) > right
     assert security_brute_force.cost_row("all", 257, 1.0)["years on one core"] == pytest.approx(
         2**256 / 31557600
@@ -311,13 +335,13 @@ def test_the_command_writes_tables_facts_and_a_picture(
     monkeypatch.setattr("sys.argv", ["security", *arguments, "--only", "keyless", "--only", "keys"])
     assert run_main(security.measure) == 0
     for name in ("keyless", "keys"):
-        result = json.loads((tmp_path / f"security-{name}-test-short.json").read_text())
+        result = json.loads((tmp_path / f"security-{name}-pn3-test-short.json").read_text())
         assert result["experiment"] == name
         assert result["run"]["options"]["seed"] == "1"
         assert all(rows for rows in result["tables"].values())
-        assert (tmp_path / f"security-{name}-test-short.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / f"security-{name}-pn3-test-short.png").read_bytes().startswith(b"\x89PNG")
     assert "marked music told without the key" in capsys.readouterr().out
-    assert not (tmp_path / "security-copy-test-short.json").exists()
+    assert not (tmp_path / "security-copy-pn3-test-short.json").exists()
     monkeypatch.setattr("sys.argv", ["security", *arguments, "--only", "magic"])
     assert run_main(security.measure) == 3
 

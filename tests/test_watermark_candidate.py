@@ -32,8 +32,8 @@ def noisy(audio: np.ndarray, level_db: float) -> np.ndarray:
 
 
 def test_a_known_mark_is_told_where_the_blind_payload_fails(marked: np.ndarray) -> None:
-    """A second is a quarter of a block: the payload cannot be read, its presence can be tested."""
-    clip = marked[:, 9 * RATE : 10 * RATE].copy()
+    """Half a second is an eighth of a block: the payload cannot be read, its presence can be tested."""
+    clip = marked[:, 9 * RATE : 9 * RATE + RATE // 2].copy()
     assert not watermark.detect(clip, sample_rate=RATE, watermark_keys=[WATERMARK_KEY]).detected
     known = match(clip)
     assert known.present

@@ -51,7 +51,7 @@ def check_found(found: watermark.Detection) -> watermark.Alignment:
     assert found.detected
     assert found.payload == PAYLOAD
     assert found.watermark_key_index == 0
-    assert found.profile_name == "pn2"
+    assert found.profile_name == "pn3"
     assert found.false_alarm_probability <= DETECTION_PROBABILITY
     assert found.alignment is not None
     return found.alignment

@@ -14,10 +14,10 @@ def test_each_label_profile_and_key_has_a_stream_of_its_own() -> None:
     subkeys = {
         derive(key, profile, label)
         for key in (WATERMARK_KEY, bytes(32))
-        for profile in ("pn1", "pn2")
+        for profile in ("pn1", "pn2", "pn3")
         for label in ("sync-chips", "payload-chips", "interleaver", "check")
     }
-    assert len(subkeys) == 16
+    assert len(subkeys) == 24
 
 
 def test_subkey_follows_rfc_5869_as_the_library_of_the_host_computes_it() -> None:

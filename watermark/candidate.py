@@ -13,6 +13,7 @@ and the smallest of these over k, times n, bounds the false-alarm probability of
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from .outcome import Alignment
 from .profile import PROFILE, Profile
 from .reader import alignment_of, soft_bits
 from .segmenting import Segmenter
+from .sequence import numbered, places_in_sequence, search_sequence
 from .spectrogram import frame_grid, frame_power
 from .synchronisation import (
     Placement,
@@ -32,6 +34,7 @@ from .synchronisation import (
     read_cells,
     refine,
     scales_for,
+    score,
     search,
 )
 
@@ -41,6 +44,9 @@ FloatArray = npt.NDArray[np.float32]
 # The mark is said to be present when chance would do as well with at most this probability.
 PRESENT_PROBABILITY = 1e-6
 REFINED = 4
+# Placements of the pilot that are judged by all cells where blocks differ, and what refining one tries.
+OFFERED = 24
+REFINEMENTS = 30
 
 
 @dataclass(frozen=True)
@@ -153,21 +159,43 @@ class CandidateMatcher:
         power = frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0)
         segment = Segment(power, grid, self._profile)
         scales = [1.0, *scales_for(self._profile, segment.frames)]
-        rough = search(segment, self._pattern, scales, REFINED)
-        self._most_placements = max(
-            self._most_placements, placements_searched(self._profile, len(scales), REFINED)
-        )
+        if self._pattern.masks is None:
+            rough = search(segment, self._pattern, scales, REFINED)
+            tried = placements_searched(self._profile, len(scales), REFINED)
+        else:
+            rough, tried = self._in_blocks(segment, scales)
+        self._most_placements = max(self._most_placements, tried)
         if not rough:
             return
         best = max((refine(segment, self._pattern, p) for p in rough), key=lambda p: p.statistic)
         cells = read_cells(segment, self._layout, best).astype(np.float32)
         self._found.append(Found(start / self._sample_rate, best, cells))
 
+    def _in_blocks(self, segment: Segment, scales: Sequence[float]) -> tuple[list[Placement], int]:
+        """Return the likeliest placements where blocks differ, and how many the mark's own chips chose from.
+
+        The pilot, which says nothing of the payload, offers places for each scale; what was offered, and the
+        whole sequence at the plain speed, is judged by all cells.
+        """
+        offered = [
+            numbered(segment, self._pattern, p)[0] for p in search(segment, self._pattern, scales, OFFERED)
+        ]
+        plain = search_sequence(segment, self._pattern, REFINED)
+        plain = [score(segment, self._pattern, p) for p in plain]
+        rough = sorted([*offered, *plain], key=lambda p: -p.statistic)[:REFINED]
+        tried = OFFERED * self._profile.blocks + places_in_sequence(self._pattern, REFINED)
+        tried += REFINEMENTS * REFINED
+        return rough, tried
+
 
 def known_pattern(layout: Layout, codeword: BitArray) -> Layout:
-    """Return the layout in which every cell of a block with this codeword is part of the pattern."""
+    """Return the layout in which every cell of a block with this codeword is part of the pattern.
+
+    What repeats in every block is then all of it, or, where blocks differ, the pilot.
+    """
     chips = layout.chips(codeword)
-    return replace(layout, sync_chips=chips, payload_chips=np.zeros_like(chips))
+    pilot = chips if layout.masks is None else layout.pilot_chips
+    return replace(layout, sync_chips=chips, pilot_chips=pilot, payload_chips=np.zeros_like(chips))
 
 
 def codeword_statistic(cells: DoubleArray, layout: Layout, codeword: BitArray) -> float:

@@ -100,6 +100,8 @@ class Detector:
         """Return the outcome for everything pushed."""
         for start, audio in self._segmenter.finish():
             self._read(start, audio, alone=start == 0)
+        for finder in self._finders.values():
+            finder.finish()
         outcomes = [reader.conclude(len(self._readers)) for reader in self._readers]
         return min(outcomes, key=lambda found: (not found.detected, found.false_alarm_probability))
 

@@ -113,8 +113,9 @@ class Embedder:
         # Frames of context on either side of a chunk that whitening looks at.
         self._context_frames = profile.whitening_frames + profile.deviation_frames
         self._layout = layout_of(watermark_key, profile)
-        chips = self._layout.chips(codeword_of(payload, watermark_key, profile))
-        self._chips = np.roll(chips, -first_column_of(payload, watermark_key, profile), axis=0)
+        self._chips = self._layout.chips(codeword_of(payload, watermark_key, profile))
+        # Column of the sequence that the signal begins with.
+        self._first_column = first_column_of(payload, watermark_key, profile)
         self._row_of_bin = self._rows_of_bins()
         octave = self._layout.row_bands[:, 0] // profile.bands_per_octave
         # (rows,): the most that a cell gets before the ear is asked.
@@ -205,8 +206,7 @@ class Embedder:
         agreement = self._cell_means(whitened[first - begin :], columns)
         spread_db = self._cell_means(deviation[first - begin :], columns) * DB_PER_LOG_POWER
         first_column = first // per_column
-        column = (first_column + np.arange(columns)) % self._profile.period_columns
-        chips = self._chips[column]
+        chips = self._chips_of(self._first_column + first_column + np.arange(columns))
         wanted_db = (self._profile.target_deviation - agreement * chips) * spread_db
         local = local_power(power, self._grid, edges_hz)
         steady = self._cell_means(steadiness_limit(local, self._profile)[first - begin :], columns)
@@ -217,6 +217,13 @@ class Embedder:
         guard = transient_guard(local, self._grid, self._profile)[first - begin : stop - begin]
         by_row = np.minimum.reduceat(guard, self._layout.row_bands[:, 0], axis=1)
         return np.asarray(gains_db[frame_column] * by_row, np.float32)
+
+    def _chips_of(self, column: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
+        """Return the chips of columns, numbered from the beginning of the sequence: int8 (columns, rows)."""
+        block, place = np.divmod(column, self._profile.period_columns)
+        chips = self._chips[place]
+        masks = self._layout.masks
+        return chips if masks is None else chips * masks[block % self._profile.blocks, place]
 
     def _cell_means(self, values: FloatArray, columns: int) -> FloatArray:
         """Return the mean of frame values (frames, bands) over each cell: (columns, rows)."""

@@ -68,9 +68,10 @@ class PlacedMatcher(CandidateMatcher):
             profile=profile,
         )
         self._placements = tuple(placements)
-        # Column 0 of the block, in frames of the marked track.
-        first_column = first_column_of(payload, watermark_key, profile)
-        self._block_frames = float((profile.period_columns - first_column) * profile.frames_per_column)
+        # Column 0 of the first whole block, in frames of the marked track, and that block's number.
+        block, column = divmod(first_column_of(payload, watermark_key, profile), profile.period_columns)
+        self._block_frames = float((profile.period_columns - column) * profile.frames_per_column)
+        self._block = block + 1
 
     def _read(self, start: int, audio: FloatArray) -> None:
         if len(self._found) >= MOST_SEGMENTS:
@@ -108,15 +109,15 @@ class PlacedMatcher(CandidateMatcher):
         track_s = (self._block_frames - 0.5) * hop_s
         start = ((track_s - given.track_start_s) / given.speed - start_s) / hop_s + 0.5
         middle = frames / 2
-        period = self._profile.period_columns * self._profile.frames_per_column
         placements = []
         for ratio in SCALES:
             scale = given.speed * float(ratio)
             # The middle of the segment stays where it is.
             turned = middle - (middle - start) / float(ratio)
             for move in MOVES_FRAMES:
-                place = (turned + float(move)) % (period / scale)
+                place = turned + float(move)
                 for bands in SHIFTS_BANDS:
                     limited = float(np.clip(shift + bands, -MARGIN_BANDS, MARGIN_BANDS - 0.001))
-                    placements.append(Placement(scale, limited, place, 0.0))
+                    placement = Placement(scale, limited, place, 0.0, self._block)
+                    placements.append(placement.wrapped(self._profile))
         return placements

@@ -4,7 +4,7 @@ A stored mark names its profile; a detector reads every profile in `PROFILES`. N
 once published: a better scheme is a new profile.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,8 @@ class Profile:
     """All constants of one scheme.
 
     The plane of time and log frequency is cut into cells: `column_s` long, one or more bands wide. Each cell
-    carries one chip. `period_columns` columns make a block, which repeats without a gap.
+    carries one chip. `period_columns` columns make a block; `blocks` of them, which differ in all chips but
+    the pilot's, make the sequence, which repeats without a gap.
     """
 
     name: str
@@ -26,7 +27,10 @@ class Profile:
     lowest_hz: float
     bands_per_octave: int
     cell_bands: tuple[int, ...]
-    # Share of cells that carry the synchronisation pattern; the others carry the codeword.
+    # How many blocks differ, and the share of cells whose chips are the same in all of them: the pilot.
+    blocks: int
+    pilot_share: float
+    # Share of cells that carry the synchronisation pattern, pilot included; the others carry the codeword.
     sync_share: float
     payload_bits: int
     check_bits: int
@@ -76,6 +80,11 @@ class Profile:
         return self.period_columns * self.column_s
 
     @property
+    def sequence_columns(self) -> int:
+        """Number of columns after which all chips repeat."""
+        return self.period_columns * self.blocks
+
+    @property
     def highest_hz(self) -> float:
         """Upper edge of the highest band."""
         return self.lowest_hz * float(2 ** len(self.cell_bands))
@@ -90,6 +99,8 @@ PN1 = Profile(
     lowest_hz=250.0,
     bands_per_octave=36,
     cell_bands=(6, 3, 1, 1, 1),
+    blocks=1,
+    pilot_share=0.2,
     sync_share=0.2,
     payload_bits=64,
     check_bits=32,
@@ -127,6 +138,8 @@ PN2 = Profile(
     lowest_hz=250.0,
     bands_per_octave=36,
     cell_bands=(6, 4, 2, 1, 1),
+    blocks=1,
+    pilot_share=0.18,
     sync_share=0.18,
     payload_bits=64,
     check_bits=32,
@@ -153,5 +166,9 @@ PN2 = Profile(
     follow_steps=4,
 )
 
-PROFILE = PN2
-PROFILES = (PN2, PN1)
+# The cells and gains of pn2, so its audibility, with chips that do not repeat for 8.7 minutes: neither a
+# file's own blocks nor many files laid over each other show them. The pilot alone repeats.
+PN3 = replace(PN2, name="pn3", blocks=128, pilot_share=0.12, sync_share=0.2, list_size=1024)
+
+PROFILE = PN3
+PROFILES = (PN3, PN2, PN1)

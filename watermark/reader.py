@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from . import polar
 from .false_alarm import payload_log_probability, presence_log_probability, probability
-from .finding import Finder, SegmentReadings
+from .finding import FAINT, Finder, Reading, SegmentReadings
 from .keystream import keyed_check
 from .known import KnownPayloads
 from .layout import BitArray, Layout, codeword_of, layout_of
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import Profile
+from .sequence import cells_at, placement_at
 from .synchronisation import Placement
 
 DoubleArray = npt.NDArray[np.float64]
@@ -31,6 +32,8 @@ PRESENCE_PROBABILITY = 1e-4
 # Soft bits whose energy stands out by less than this many deviations are not decoded: at the limit of what
 # the code corrects it stands out by about six.
 LEAST_ENERGY = 1.5
+# The same where the best of many places is taken, and how many of them are decoded.
+LEAST_FAINT_ENERGY, FAINT_KEPT = 2.5, 4
 # Readings whose statistic is within this share of the best one's tell the alignment equally well.
 LIKELY_SHARE = 0.03
 # Rows over which the survival of the mark is smoothed, and the least that a row counts.
@@ -59,6 +62,26 @@ class KeyReader:
         """Decode and return the outcome; `readers` is how many keys and profiles were tried on the signal."""
         combinations = list(self._combinations())
         attempts = readers * len(combinations)
+        found = self._match_code(combinations, attempts)
+        if found is not None:
+            return found
+        faint = [reading.cells.astype(np.float64) for reading in self._read_faint()]
+        if faint:
+            # These places were chosen by payload cells: each that was looked at counts.
+            combinations += faint
+            attempts += readers * FAINT
+            found = self._match_code(faint, attempts)
+            if found is not None:
+                return found
+        found = self._match_known(combinations, attempts)
+        if found is not None:
+            return found
+        best = max((s.placement_statistic for s in self._finder.segments), default=0.0)
+        log_p = presence_log_probability(best, readers * self._finder.placements)
+        return Detection(False, None, None, probability(log_p), None, None, self._without_mark())
+
+    def _match_code(self, combinations: list[DoubleArray], attempts: int) -> Detection | None:
+        """Return the detection of the payload that one of the combinations spells."""
         for unweighted in combinations:
             cells = unweighted * row_weights(unweighted, self.layout)
             payload = self._decode(cells)
@@ -69,12 +92,28 @@ class KeyReader:
             log_p = payload_log_probability(statistic, self.layout.profile.payload_bits, attempts)
             if log_p <= math.log(DETECTION_PROBABILITY):
                 return self._detection(payload, codeword, log_p)
-        found = self._match_known(combinations, attempts)
-        if found is not None:
-            return found
-        best = max((s.placement_statistic for s in self._finder.segments), default=0.0)
-        log_p = presence_log_probability(best, readers * self._finder.placements)
-        return Detection(False, None, None, probability(log_p), None, None, self._without_mark())
+        return None
+
+    def _read_faint(self) -> tuple[Reading, ...]:
+        """Add readings of the faint places whose payload cells stand out most to the segment, and return
+        them.
+        """
+        if self._finder.faint is None:
+            return ()
+        rows, places = self._finder.faint
+        found = []
+        for place in places:
+            cells = cells_at(rows, place, self.layout)
+            weighted = cells * row_weights(cells, self.layout)
+            energy = energy_statistic(weighted, soft_bits(weighted, self.layout), self.layout)
+            if energy >= LEAST_FAINT_ENERGY:
+                placement = placement_at(place, self.layout)
+                found.append((energy, Reading(placement, cells.astype(np.float32), place.statistic)))
+        found.sort(key=lambda pair: -pair[0])
+        readings = tuple(reading for _, reading in found[:FAINT_KEPT])
+        (segment,) = self._finder.segments
+        self._finder.segments[0] = replace(segment, readings=(*segment.readings, *readings))
+        return readings
 
     def _match_known(self, combinations: list[DoubleArray], attempts: int) -> Detection | None:
         """Return the detection of a payload that the registry knows, where the code alone could not tell."""
@@ -105,6 +144,7 @@ class KeyReader:
             if count == next_size or count == len(ordered):
                 yield total
                 next_size *= 2
+        yield from self._finder.together
         for segment in ordered[:2]:
             for reading in segment.readings[1:]:
                 yield reading.cells.astype(np.float64)

@@ -8,6 +8,7 @@ the search; the idea of reading scale off a log-frequency pattern is Xiang et al
 then refined by reading the cells exactly.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -43,13 +44,24 @@ class Placement:
 
     `scale`: the segment's time axis runs this much faster than the marked signal's. `shift_bands`: its
     frequencies lie this many bands higher. `start_frames`: where column 0 of a block begins, in frames from
-    the segment's beginning, modulo a block. `statistic`: the normalised correlation.
+    the segment's beginning, modulo a block. `statistic`: the normalised correlation. `first_block`: the
+    number of that block in the sequence; None where it is not known yet (and where there is but one).
     """
 
     scale: float
     shift_bands: float
     start_frames: float
     statistic: float
+    first_block: int | None = None
+
+    def wrapped(self, profile: Profile) -> "Placement":
+        """Return the same placement told by a block that begins within a block's length of the segment's
+        start.
+        """
+        period_frames = profile.period_columns * profile.frames_per_column / self.scale
+        blocks, start = divmod(self.start_frames, period_frames)
+        first = None if self.first_block is None else (self.first_block - int(blocks)) % profile.blocks
+        return replace(self, start_frames=start, first_block=first)
 
 
 class Segment:
@@ -64,6 +76,13 @@ class Segment:
         self._grid = grid
         self._cumulative = cumulative_log_power(power, profile)
         self._planes: dict[float, DoubleArray] = {}
+
+    def at_plain_pitch(self) -> "Segment":
+        """Return the segment as it is read without a shift, and in no other way: a tenth of the memory."""
+        light = copy.copy(self)
+        light._cumulative = self._cumulative[:0]
+        light._planes = {0.0: self.plane(0.0)}
+        return light
 
     def plane(self, fraction_bands: float) -> DoubleArray:
         """Return the running sum over time of the whitened plane whose bands are moved up by a fraction of
@@ -90,9 +109,33 @@ def read_cells(
     first_frame: float = 0.0,
     last_frame: float = np.inf,
 ) -> DoubleArray:
-    """Return the whitened values of the cells, summed over blocks: float64 (period_columns, rows).
+    """Return the whitened values of the cells, unmasked and summed over blocks: float64 (period_columns,
+    rows).
 
     Only frames from `first_frame` to `last_frame` count; a cell that lies partly outside counts in part.
+    Where it is not known which blocks these are, all but the pilot's cells are 0.
+    """
+    cells, first = read_columns(segment, layout, placement, first_frame, last_frame)
+    period = layout.profile.period_columns
+    if layout.masks is None:
+        return fold(cells, first, period)
+    if placement.first_block is None:
+        return np.asarray(fold(cells, first, period) * (layout.pilot_chips != 0))
+    block, place = np.divmod(first + np.arange(len(cells)), period)
+    return fold(
+        cells * layout.masks[(placement.first_block + block) % layout.profile.blocks, place], first, period
+    )
+
+
+def read_columns(
+    segment: Segment,
+    layout: Layout,
+    placement: Placement,
+    first_frame: float = 0.0,
+    last_frame: float = np.inf,
+) -> tuple[DoubleArray, int]:
+    """Return the whitened values of the cells of each column, float64 (columns, rows), as they are read, and
+    the first column's number, counted from the placement's column 0.
     """
     profile = segment.profile
     column_frames = profile.frames_per_column / placement.scale
@@ -101,8 +144,7 @@ def read_cells(
     stop = int(np.ceil((last_frame - placement.start_frames) / column_frames))
     column = np.arange(first, max(stop, first) + 1)
     position = np.clip(placement.start_frames + column * column_frames, first_frame, last_frame)
-    cells = _row_sums(segment, layout, placement, position) / column_frames
-    return fold(cells, first, profile.period_columns)
+    return row_means(segment, layout, placement, position) / column_frames, first
 
 
 def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[DoubleArray, int]:
@@ -115,10 +157,10 @@ def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[
     first = int(np.floor(-placement.start_frames / step_frames))
     stop = int(np.floor((segment.frames - placement.start_frames) / step_frames))
     position = placement.start_frames + np.arange(first, max(stop, first) + 1) * step_frames
-    return _row_sums(segment, layout, placement, position) / step_frames, first
+    return row_means(segment, layout, placement, position) / step_frames, first
 
 
-def _row_sums(
+def row_means(
     segment: Segment, layout: Layout, placement: Placement, position: npt.NDArray[np.floating]
 ) -> DoubleArray:
     """Return for each row the mean over its bands of the plane's sum between neighbouring frame positions."""
@@ -146,6 +188,11 @@ def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
     return float((layout.sync_chips * cells).sum() / np.sqrt(energy)) if energy > 0 else 0.0
 
 
+def score(segment: Segment, layout: Layout, placement: Placement) -> Placement:
+    """Return the placement with the statistic of its cells, read exactly."""
+    return replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
+
+
 def scales_for(profile: Profile, frames: int) -> DoubleArray:
     """Return the time scales of a full search over `frames` frames, spaced so that none drifts by more than
     DRIFT_COLUMNS.
@@ -165,7 +212,8 @@ def search(
     *,
     peaks: int = PEAKS_PER_SCALE,
 ) -> list[Placement]:
-    """Return the `keep` best placements over `scales`, all shifts and all places, best first, unrefined.
+    """Return the `keep` best placements of the pilot over `scales`, all shifts and all places, best first,
+    unrefined; which block is which is not known of them.
 
     At most `peaks` come from each scale. Only the frames of `span` (first, stop) are looked at; by default
     all of them.
@@ -195,8 +243,7 @@ def search(
         # (steps, shifts, 2): the last axis is the half band
         values = np.stack([correlation.real, correlation.imag], axis=-1) / np.float32(energy * pattern_norm)
         found += _peaks(values, float(scale), step_frames, profile.search_steps, peaks)
-    period = profile.period_columns * profile.frames_per_column
-    found = [replace(p, start_frames=(p.start_frames + first_frame) % (period / p.scale)) for p in found]
+    found = [replace(p, start_frames=p.start_frames + first_frame).wrapped(profile) for p in found]
     found.sort(key=lambda placement: -placement.statistic)
     return _distinct(found, keep)
 
@@ -204,12 +251,11 @@ def search(
 def settle(segment: Segment, layout: Layout, placement: Placement) -> Placement:
     """Return the placement with its beginning moved to the best statistic near it: scale and pitch stay."""
     profile = segment.profile
-    best = replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
+    best = score(segment, layout, placement)
     for move in profile.frames_per_column / (2 * profile.search_steps) * np.array([1.0, 0.5, 0.25]):
         for start in (best.start_frames - move, best.start_frames + move):
             best = _better(segment, layout, best, replace(best, start_frames=float(start)))
-    period = profile.period_columns * profile.frames_per_column / best.scale
-    return replace(best, start_frames=best.start_frames % period)
+    return best.wrapped(profile)
 
 
 def refine(
@@ -222,7 +268,7 @@ def refine(
     profile = segment.profile
     first_frame, stop_frame = span or (0, segment.frames)
     columns = (stop_frame - first_frame) / profile.frames_per_column
-    best = replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
+    best = score(segment, layout, placement)
     scale_step = min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.00075), 0.01)
     start_step = profile.frames_per_column / (2 * profile.search_steps)
     middle = (first_frame + stop_frame) / 2
@@ -244,8 +290,7 @@ def refine(
         statistic = sync_statistic(read_cells(segment, layout, plain), layout)
         if statistic > 0 and statistic**2 >= best.statistic**2 - 2 * PLAIN_NATS:
             best = replace(plain, statistic=statistic)
-    period = profile.period_columns * profile.frames_per_column / best.scale
-    return replace(best, start_frames=best.start_frames % period)
+    return best.wrapped(profile)
 
 
 def _better(segment: Segment, layout: Layout, best: Placement, other: Placement) -> Placement:
@@ -263,11 +308,11 @@ def _between(running: npt.NDArray[np.inexact], position: npt.NDArray[np.floating
 
 
 def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]:
-    """Return the conjugate spectrum of the pattern on the search's plane, and the pattern's norm."""
+    """Return the conjugate spectrum of the pilot on the search's plane, and the pilot's norm."""
     profile = layout.profile
     bands = np.zeros((profile.period_columns, profile.bands + 2 * MARGIN_BANDS), np.float32)
     for row, (first, stop) in enumerate(layout.row_bands):
-        bands[:, first:stop] = layout.sync_chips[:, row : row + 1] / (stop - first)
+        bands[:, first:stop] = layout.pilot_chips[:, row : row + 1] / (stop - first)
     bands = bands[:, profile.search_octave * profile.bands_per_octave :]
     pattern = np.repeat(bands, profile.search_steps, axis=0)
     norm = float(np.sqrt((pattern**2).sum() / pattern.size))

@@ -34,6 +34,7 @@ from .layout import codeword_of, layout_of
 from .outcome import Alignment
 from .reader import alignment_of, row_weights, soft_bits
 from .segmenting import Segmenter
+from .sequence import numbered, search_sequence
 from .spectrogram import frame_grid, frame_power
 from .synchronisation import (
     Placement,
@@ -196,8 +197,9 @@ class _Matcher:
             for scale in dict.fromkeys((1.0, found.best.placement.scale))
             for placement in search(segment, self._layout, (scale,), PLACES, peaks=PLACES)
         ]
-        for placement in rough:
-            settled = settle(segment, self._layout, placement)
+        rough = [numbered(segment, self._layout, placement)[0] for placement in rough]
+        settled_places = [settle(segment, self._layout, placement) for placement in rough]
+        for settled in [*settled_places, *search_sequence(segment, self._layout, PLACES)]:
             cells = read_cells(segment, self._layout, settled)
             self._add(start_s, settled, tried, cells, settled.statistic)
         self._segments += 1

@@ -16,6 +16,7 @@ from scipy import fft
 from scipy.ndimage import maximum_filter1d
 
 from .layout import Layout
+from .sequence import Stretch, go_on
 from .synchronisation import (
     Placement,
     Segment,
@@ -40,6 +41,9 @@ SHORT_CUT_S = 0.2
 # A piece's statistic is weighted by what it is expected to be: bounds of that expectation, in deviations.
 LEAST_EXPECTED = 1.8
 MOST_EXPECTED = 4.0
+# After a cut the numbers of blocks go on as before unless others explain the chain by this many deviations
+# better.
+BLOCK_LEAD = 2.5
 
 
 @dataclass(frozen=True)
@@ -74,32 +78,54 @@ def follow(segment: Segment, layout: Layout, placement: Placement) -> Path:
     per_piece = round(PIECE_S * profile.follow_steps / profile.column_s)
     pieces = max(len(values) // per_piece, 1)
     bounds = np.append(np.arange(pieces) * per_piece, len(values))
-    chips = np.repeat(layout.sync_chips, profile.follow_steps, axis=0)
+    chips = np.repeat(layout.pilot_chips, profile.follow_steps, axis=0)
     pattern = np.conj(fft.rfft(chips.astype(np.float64), axis=0))
     scores = np.stack(
         [_scores(values[a:b], first_step + int(a), pattern, steps) for a, b in pairwise(bounds)]
     )
-    expected = np.clip(placement.statistic / np.sqrt(pieces), LEAST_EXPECTED, MOST_EXPECTED)
+    # The statistic is that of all synchronisation chips.
+    share = np.sqrt(profile.pilot_share / profile.sync_share)
+    expected = np.clip(share * placement.statistic / np.sqrt(pieces), LEAST_EXPECTED, MOST_EXPECTED)
     step_s = profile.column_s / profile.follow_steps
     nudge, short = max(round(NUDGE_S / step_s), 1), round(SHORT_CUT_S / step_s)
     places = _best_path(expected * scores, nudge, short)
     # A block's beginning is held while the path stays; place p lies p steps after the placement's own.
     edges = placement.start_frames + (first_step + bounds) * step_frames
     edges[0], edges[-1] = 0.0, segment.frames
+    # The way from one place to the next is the shorter one around the block.
+    moves = [(b - a + steps // 2) % steps - steps // 2 for a, b in pairwise(places.tolist())]
+    travelled = int(places[0]) + np.concatenate([[0], np.cumsum(np.array(moves, np.int64))])
     runs: list[Run] = []
-    for (first, last), place in zip(pairwise(edges), places, strict=True):
-        moved = replace(placement, start_frames=placement.start_frames + float(place) * step_frames)
+    chains: list[list[int]] = []  # runs that belong to one passage of the marked signal
+    for number, ((first, last), place) in enumerate(zip(pairwise(edges), travelled.tolist(), strict=True)):
+        moved = replace(
+            placement, start_frames=placement.start_frames + place * step_frames, first_block=None
+        )
         if runs and runs[-1].placement.start_frames == moved.start_frames:
             runs[-1] = replace(runs[-1], last_frame=float(last))
-        else:
-            runs.append(Run(float(first), float(last), moved))
+            continue
+        if not chains or abs(moves[number - 1]) > short:
+            chains.append([])
+        chains[-1].append(len(runs))
+        runs.append(Run(float(first), float(last), moved))
+    if layout.masks is not None:
+        _number(segment, layout, runs, chains)
     cells = np.sum(
         [read_cells(segment, layout, r.placement, r.first_frame, r.last_frame) for r in runs], axis=0
     )
-    moves = [abs((b - a + steps // 2) % steps - steps // 2) for a, b in pairwise(places.tolist())]
-    nudges = sum(0 < move <= nudge for move in moves)
-    jumps = sum(move > nudge for move in moves)
+    nudges = sum(0 < abs(move) <= nudge for move in moves)
+    jumps = sum(abs(move) > nudge for move in moves)
     return Path(tuple(runs), nudges, jumps, cells, sync_statistic(cells, layout))
+
+
+def _number(segment: Segment, layout: Layout, runs: list[Run], chains: list[list[int]]) -> None:
+    """Find the block numbers of each chain of runs: they go on as before unless others are plainly better."""
+    expected = None
+    for chain in chains:
+        stretches = [Stretch(runs[i].placement, runs[i].first_frame, runs[i].last_frame) for i in chain]
+        expected = go_on(segment, layout, stretches, expected, BLOCK_LEAD)
+        for i in chain:
+            runs[i] = replace(runs[i], placement=replace(runs[i].placement, first_block=expected))
 
 
 def _scores(values: DoubleArray, first: int, pattern: npt.NDArray[np.complex128], steps: int) -> DoubleArray:
