@@ -147,6 +147,14 @@ class AccessKeys:
             self._note_use(row.key_id, now[:10])
         return Caller(CallerKind.KEY, row.key_id, parse_scopes(row.scopes), row.daily)
 
+    def find_active(self, key_id: str, *, now: str) -> Caller | None:
+        """Return whose key has this id, if it holds now: for a session that the key itself had opened."""
+        with self._session() as session:
+            row = session.get(AccessKeyRow, key_id)
+        if row is None or row.state(now) != ACTIVE:
+            return None
+        return Caller(CallerKind.KEY, row.key_id, parse_scopes(row.scopes), row.daily)
+
     def _note_use(self, key_id: str, date: str) -> None:
         """Keep the day of the last use: to the day, so that reading costs no write."""
         with self._session(write=True) as session:

@@ -18,6 +18,7 @@
     |  |- ConflictError         the job or track is in a state that does not allow it
     |  |- TokenError     no API key or token, or one that does not hold
     |  |- ScopeError     a key that is not for this
+    |  |- ForgeryError     a form that was not sent by a page of this session
     |  |- SlowBodyError     a request's body came too slowly
     |  `- QuotaError     asked too often: `retry_after_s` says when to come back
     |- OverloadError                no capacity now, later perhaps
@@ -131,6 +132,10 @@ class TokenError(RefusedError):
 
 class ScopeError(RefusedError):
     """An API key that holds, but is not for this."""
+
+
+class ForgeryError(RefusedError):
+    """A form was not sent by one of this site's pages in this session."""
 
 
 class SlowBodyError(RefusedError):

@@ -200,6 +200,17 @@ class Registry:
             )
             return list(session.exec(query))
 
+    def list_newest(self, *, limit: int) -> list[TrackRow]:
+        """Return released tracks, the newest first, at most `limit`."""
+        with self._session() as session:
+            query = (
+                select(TrackRow)
+                .where(col(TrackRow.state) == RELEASED)
+                .order_by(col(TrackRow.created).desc(), col(TrackRow.track_id))
+                .limit(limit)
+            )
+            return list(session.exec(query))
+
     def list_pending(self) -> list[TrackRow]:
         """Return tracks that were reserved and not released: in progress, or left by a crash."""
         with self._session() as session:

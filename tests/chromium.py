@@ -18,6 +18,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,25 @@ class Page:
         """Write a picture of the page."""
         data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))
+
+
+def run_axe(page: Page, rule: str | None = None) -> list[str]:
+    """Return what axe-core holds against the page, by WCAG 2.1 AA and its own best practice, or one rule."""
+    package = find_spec("axe_playwright_python")
+    if package is None:
+        return []
+    assert package.submodule_search_locations is not None
+    page.run(Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
+    # A colour under way from one theme to the other is nobody's.
+    page.run("Promise.all(document.getAnimations().map(item => item.finished))")
+    rules = [rule] if rule else ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+    options = {"runOnly": {"type": "rule" if rule else "tag", "values": rules}, "resultTypes": ["violations"]}
+    found = page.run(
+        f"axe.run({json.dumps(options)})"
+        """.then(result => result.violations.map(
+          item => `${item.id}: ${item.nodes.map(node => node.html.slice(0, 160)).join(" | ")}`))"""
+    )
+    return list(found)
 
 
 @contextlib.contextmanager

@@ -5,14 +5,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import soundfile
-from chromium import Browser, Page, run_chromium
+from chromium import Browser, Page, run_axe, run_chromium
 from conftest import SAMPLE_RATE, Stamped, make_free_music, write_audio
 from http_service import served
 
@@ -198,25 +197,6 @@ def test_every_page_fits_asks_nobody_else_and_is_accessible(site: Site, look: st
             faults[path] = found
         page.close()
     assert faults == {}
-
-
-def run_axe(page: Page, rule: str | None = None) -> list[str]:
-    """Return what axe-core holds against the page, by WCAG 2.1 AA and its own best practice, or one rule."""
-    package = find_spec("axe_playwright_python")
-    if package is None:
-        return []
-    assert package.submodule_search_locations is not None
-    page.run(Path(package.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8") + ";0")
-    # A colour under way from one theme to the other is nobody's.
-    page.run("Promise.all(document.getAnimations().map(item => item.finished))")
-    rules = [rule] if rule else ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
-    options = {"runOnly": {"type": "rule" if rule else "tag", "values": rules}, "resultTypes": ["violations"]}
-    found = page.run(
-        f"axe.run({json.dumps(options)})"
-        """.then(result => result.violations.map(
-          item => `${item.id}: ${item.nodes.map(node => node.html.slice(0, 160)).join(" | ")}`))"""
-    )
-    return list(found)
 
 
 @pytest.mark.package("axe_playwright_python")

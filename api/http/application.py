@@ -49,7 +49,7 @@ STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
     "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks)"
-    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify"
+    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify|/desk/recordings"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 

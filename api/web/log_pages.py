@@ -20,8 +20,9 @@ from ..http.authorisation import open_to_all
 from ..http.context import Context, UsedContext
 from ..publishing import read_published
 from .rendering import render
+from .sessions import with_session
 
-router = APIRouter(dependencies=[open_to_all()])
+router = APIRouter(dependencies=[with_session(), open_to_all()])
 PAGE_SIZE = 25
 MAX_INDEX = (1 << 53) - 1
 MAX_EVENTS = 500

@@ -40,7 +40,12 @@ def render(
     text = (
         environment()
         .get_template(template)
-        .render(path=request.url.path, origin=_name_log(request), **values)
+        .render(
+            path=request.url.path,
+            origin=_name_log(request),
+            session=getattr(request.state, "session", None),
+            **values,
+        )
     )
     return HTMLResponse(text, status, {**PAGE_HEADERS, **(headers or {})})
 

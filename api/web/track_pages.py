@@ -11,8 +11,9 @@ from ..http.context import UsedContext
 from ..http.schemas import TrackId
 from ..release import name_asset
 from .rendering import render
+from .sessions import with_session
 
-router = APIRouter(dependencies=[open_to_all()])
+router = APIRouter(dependencies=[with_session(), open_to_all()])
 PAGE_SIZE = 25
 
 

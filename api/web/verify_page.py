@@ -20,9 +20,10 @@ from ..waveform import PeakMeter
 from . import findings
 from .forms import receive_form
 from .rendering import render
+from .sessions import with_session
 from .waveform import Waveform, draw_waveform
 
-router = APIRouter(dependencies=[open_to_all()])
+router = APIRouter(dependencies=[with_session(), open_to_all()])
 
 
 @router.get("/")
