@@ -1,4 +1,4 @@
-"""Commands about case files: `provenote case export`, and `provenote case check-file` for whoever got one."""
+"""Commands about evidence: `provenote case export`, `check-file` for whoever got one, `check` for all."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ import typer
 from ledger.timestamp import load_roots
 
 from .audiofile import refuse_existing, write_synced
+from .casecheck import check_cases
 from .casefile import freeze_case
 from .casefilecheck import MAX_ARCHIVE_BYTES, CaseFileError, CaseFileReport, check_case_file
 from .cli_bundle import PolicyOption, read_limited, read_policy
@@ -26,6 +27,7 @@ def add_commands(app: typer.Typer) -> None:
     """Register the commands of this file."""
     app.command("export")(export_command)
     app.command("check-file")(check_file_command)
+    app.command("check")(check_command)
 
 
 def export_command(
@@ -91,6 +93,22 @@ def check_file_command(
     output.print(f"  {report.opened} commitments opened, {report.closed} closed; {report.reports} reports")
     if not report.pinned:
         output.print("  the keys are the file's own: compare them with the published ones, or pass --keys")
+
+
+def check_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Check every case: steps, rows, reports, the log's events, stay-down. Exit code 1 on a fault."""
+    with open_installation(read_settings(home)) as installation:
+        found = check_cases(installation)
+    if as_json:
+        faults = [{"case_id": item.case_id, "message": item.message} for item in found.faults]
+        print_json({"ok": not found.faults, "cases": found.cases, "faults": faults})
+    else:
+        for item in found.faults:
+            output.print(f"  case {item.case_id}: {item.message}", markup=False)
+        held = found.cases - len(found.faults)
+        output.print(f"{held} of {found.cases} cases hold")
+    if found.faults:
+        raise typer.Exit(BAD)
 
 
 def describe_report(report: CaseFileReport) -> dict[str, Any]:

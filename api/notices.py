@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from ledger.canonical import format_json
 
@@ -44,7 +44,9 @@ STATEMENTS: Mapping[str, str] = {
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+")
 _URL = re.compile(r"https?://[^\s/]+\.?[^\s]*")
 _TRACK = re.compile(r"track:[a-z2-7]{16}")
-Line = Annotated[str, Field(max_length=300)]
+Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""One line: no control characters, so that a name cannot forge a line of a letter."""
+Location = Annotated[str, Field(max_length=600, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Prose = Annotated[str, Field(max_length=8_000)]
 Law = Annotated[str, Field(pattern="^(dmca|dsa)$")]
 FormType = TypeVar("FormType", bound="Form")
@@ -77,23 +79,23 @@ class Material(Form):
     """The material complained of: where it is, as URL or `track:ID`, and what it is."""
 
     description: Prose = ""
-    locations: Annotated[list[Annotated[str, Field(max_length=600)]], Field(max_length=40)] = []
+    locations: Annotated[list[Location], Field(max_length=40)] = []
 
 
 class NoticeStatements(Form):
     """What the claimant states; the texts are STATEMENTS."""
 
-    good_faith: bool = False
-    accurate_under_perjury: bool = False
-    bona_fide: bool = False
+    good_faith: StrictBool = False
+    accurate_under_perjury: StrictBool = False
+    bona_fide: StrictBool = False
 
 
 class CounterStatements(Form):
     """What whoever answers a notice states; the texts are STATEMENTS."""
 
-    mistake_under_perjury: bool = False
-    consent_to_jurisdiction: bool = False
-    accept_service: bool = False
+    mistake_under_perjury: StrictBool = False
+    consent_to_jurisdiction: StrictBool = False
+    accept_service: StrictBool = False
 
 
 class Notice(Form):

@@ -11,7 +11,7 @@ The redress part (f) is the service's own, and the same in every statement (`let
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from .notices import DSA, Form, Line, Missing, Prose
 
@@ -27,8 +27,8 @@ class Reasons(Form):
     duration: Line = ""
     facts: Prose = ""
     source: Literal["notice", "own-initiative", "court-order", ""] = ""
-    automated_detection: bool | None = None
-    automated_decision: bool | None = None
+    automated_detection: StrictBool | None = None
+    automated_decision: StrictBool | None = None
     ground: Annotated[Literal["law", "terms", ""], Field(description="Illegal, or against our terms.")] = ""
     provision: Line = ""
     explanation: Prose = ""

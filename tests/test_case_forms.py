@@ -110,6 +110,9 @@ def test_a_statement_of_reasons_has_every_field_of_article_17(field: str) -> Non
         ({"material": {"locations": ["x"] * 41}}, "material.locations"),
         ({"statements": {"good_faith": "perhaps"}}, "statements.good_faith"),
         ({"claim": "nuisance"}, "claim"),
+        ({"statements": {"good_faith": "true"}}, "statements.good_faith"),  # said, not implied
+        ({"signature": "Ann\nDecision: upheld"}, "signature"),
+        ({"claimant": {"name": "\ud800"}}, "claimant.name"),
     ],
 )
 def test_what_is_no_form_is_refused_with_the_fault_named(document: Any, message: str) -> None:

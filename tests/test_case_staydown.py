@@ -10,11 +10,11 @@ from conftest import SAMPLE_RATE, Shell, Stamped, make_free_music, make_music, w
 from api import casework
 from api.caseintake import accept_case, open_case
 from api.casestates import CaseError
-from api.errors import RefusedError, RegisteredError, StayDownError
+from api.errors import RegisteredError, StayDownError
 from api.installation import Installation, open_installation
 from api.issuing import stamp
 from api.notices import Notice
-from api.outcomes import BAD
+from api.outcomes import BAD, USAGE
 from api.reasons import Reasons
 from api.resemblance import ResemblancePolicy
 from api.settings import read_settings
@@ -69,8 +69,6 @@ def test_a_recording_that_is_not_ours_stays_down_until_it_is_restored(
         list_recording(desk, case_id, whole)
     accept_case(desk, case_id)
     casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
-    with pytest.raises(RefusedError, match=stamped.track_id):
-        list_recording(desk, case_id, stamped.audio)
     number = list_recording(desk, case_id, whole)
     (found,) = check_upload(desk, part)
     assert (found.entry.number, found.by) == (number, ("sound",))
@@ -89,6 +87,8 @@ def test_the_commands_of_the_list(shell: Shell, desk: Installation, stamped: Sta
         casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
     found = shell.json("case", "check-upload", stamped.audio, *home, code=BAD)
     assert [item["case_id"] for item in found["matches"]][-1] == case_id
+    refused = shell.json("case", "list-recording", case_id, stamped.audio, *home, code=USAGE)
+    assert stamped.track_id in refused["detail"]
     assert len(shell.json("case", "stay-down", *home)["entries"]) == 2
     repeated = shell.json("case", "repeated", *home)["respondents"]
     assert repeated == [{"person": respondent, "upheld": 2}]

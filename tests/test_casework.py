@@ -2,28 +2,34 @@
 
 import copy
 import datetime
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import case_forms
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from conftest import Stamped
+from conftest import Shell, Stamped
 from ledger_world import sha
-from sqlmodel import SQLModel
+from sqlmodel import Session, SQLModel, col
 
 from api import casework
+from api.casecheck import CaseCheck, check_cases
 from api.casehistory import describe_case, list_due, read_case
 from api.caseintake import OpenedCase, accept_case, close_case, open_case, supplement_case
-from api.cases import PENDING, CaseRow
+from api.cases import PENDING, CaseRow, DocumentRow, StayDownRow, StepRow
 from api.casestates import CaseError
+from api.casewriter import take_step
 from api.custody import check_custody
+from api.deskkey import open_desk_key
 from api.errors import ConflictError, MissingError, OverloadError, RefusedError
 from api.forgetting import forget_person
 from api.installation import Installation, open_installation
 from api.letters import write_letter
 from api.notices import Complaint, CounterNotice, Notice, VerificationRequest
+from api.outcomes import BAD
 from api.reasons import Reasons
 from api.recording import add_actor
 from api.settings import read_settings
@@ -509,3 +515,48 @@ def test_a_statement_of_reasons_for_the_public_database(desk: Installation, stam
     )
     with pytest.raises(RefusedError, match="illegal_content_explanation: the database takes 2000"):
         state_for_database(desk, other.case_id, content_date=datetime.date(2026, 1, 2))
+
+
+Spoil = Callable[[Installation, str, Session], None]
+
+
+def spoil_row(_desk: Installation, case_id: str, session: Session) -> None:
+    session.execute(sqlalchemy.update(CaseRow).values(status="denied"))
+
+
+def spoil_step(_desk: Installation, case_id: str, session: Session) -> None:
+    session.execute(sqlalchemy.delete(StepRow).where(col(StepRow.n) == 1))
+
+
+def spoil_report(_desk: Installation, case_id: str, session: Session) -> None:
+    session.execute(sqlalchemy.update(DocumentRow).values(content=b"{}"))
+
+
+def spoil_list(_desk: Installation, case_id: str, session: Session) -> None:
+    session.execute(sqlalchemy.update(StayDownRow).values(lifted="2026-11-20T12:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_row, "its row says notice denied"),
+        (spoil_step, "do not hold"),
+        (spoil_report, "missing or was changed"),
+        (spoil_list, "stay-down list"),
+    ],
+)
+def test_a_check_of_all_cases_names_the_one_that_does_not_hold(
+    desk: Installation, stamped: Stamped, shell: Shell, spoil: Spoil, message: str
+) -> None:
+    case_id = open_valid(desk, stamped)
+    content = b'{"a": 1}'
+    desk_key = open_desk_key(desk)
+    facts = {"report_sha256": hashlib.sha256(content).hexdigest(), "verdict": "exact"}
+    take_step(desk, case_id, "examined", facts, signing_keys=[desk_key], document=content)
+    casework.decide_case(desk, case_id, "upheld", "infringing", reasons=REASONS)
+    assert check_cases(desk) == CaseCheck(1, ())
+    with desk.cases._session(write=True) as session:
+        spoil(desk, case_id, session)
+    (fault,) = shell.json("case", "check", "--home", stamped.home, code=BAD)["faults"]
+    assert fault["case_id"] == case_id
+    assert message in fault["message"]
