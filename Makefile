@@ -58,6 +58,7 @@ bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.ledger_speed --short
 	$(BIN)/python -m benchmarks.generator --short
 	$(BIN)/python -m benchmarks.identity --short
+	$(BIN)/python -m benchmarks.fuzz_openapi --short
 
 clean:
 	rm -rf $(VENV) demo-output benchmark-output

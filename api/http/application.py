@@ -39,7 +39,7 @@ from . import (
 from .authorisation import describe_security
 from .context import Context
 from .metrics import Metrics
-from .problems import Problem, add_handlers, answer
+from .problems import Problem, add_handlers, answer, declare_problems
 from .protection import add_protection
 from .tracing import RequestTrace
 from .trail import AuditTrail
@@ -160,10 +160,19 @@ def _describe(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         describe_security(document)
+        _describe_bodies(document)
         schema = Problem.model_json_schema()
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = schema
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _describe_bodies(document: dict[str, Any]) -> None:
+    """Add what every route with a body may answer: broken text, too slow, too large."""
+    for operation in (item for methods in document["paths"].values() for item in methods.values()):
+        if "requestBody" in operation:
+            for status, answer_to in declare_problems(400, 408, 413).items():
+                operation["responses"].setdefault(str(status), answer_to)
 
 
 class JsonBodyLimit:

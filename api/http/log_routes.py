@@ -29,7 +29,7 @@ Size = Annotated[int, Query(ge=1, le=MAX_INDEX)]
     summary="The newest checkpoint",
     response_class=Response,
     responses={
-        **declare_problems(503),
+        **declare_problems(404, 503),
         200: {
             "description": "C2SP signed note",
             "content": {

@@ -1,0 +1,19 @@
+"""Requests made up from the OpenAPI document get no 5xx, and answers that the document describes."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Stamped
+from http_service import served
+
+from benchmarks.fuzz_openapi import fuzz
+from benchmarks.service import Served
+
+
+@pytest.mark.package("schemathesis")
+def test_made_up_requests_get_described_answers(stamped: Stamped, tmp_path: Path) -> None:
+    with served(stamped.home) as client:
+        target = Served(str(client.base_url).rstrip("/"), stamped.token, stamped.track_id)
+        outcome = fuzz(target, examples=1, seed=1, without=("POST /v1/tracks", "POST /v1/stamps"))
+    assert outcome.faults == {}
+    assert outcome.requests > 40
