@@ -8,17 +8,37 @@
 | PROVENOTE_TRUSTED_PROXIES | addresses or networks whose X-Forwarded-For is believed, commas between | none |
 | PROVENOTE_CORS_ORIGINS | origins whose pages may read answers, commas between; `*` for all | none |
 | PROVENOTE_TLS | `yes`: browsers are told to come back by HTTPS alone (a proxy ends TLS) | no |
+| PROVENOTE_OIDC_ISSUER | OpenID Connect provider whose bearer tokens are taken (extra `oidc`) | none |
+| PROVENOTE_OIDC_AUDIENCE | what their `aud` must name: this service | |
+| PROVENOTE_OIDC_JWKS | the provider's keys: a file or an https address | by discovery |
+| PROVENOTE_OIDC_CLAIM | claim that gives scopes, names with dots between | scope |
+| PROVENOTE_OIDC_SCOPES | what a value of it gives: VALUE=SCOPE, commas between | each scope its own name |
 | PROVENOTE_BODY_TIMEOUT_S | seconds without a byte after which a request's body is given up | 60 |
 """
 
 import ipaddress
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .access import Scope
 from .errors import SettingsError
 
 MAX_NUMBER = 1_000_000
+
+
+OWN_NAMES: Mapping[str, frozenset[Scope]] = {str(scope): frozenset({scope}) for scope in Scope}
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """Whose tokens are taken, and what a value of which claim gives."""
+
+    issuer: str
+    audience: str
+    jwks: str | None = None
+    claim: str = "scope"
+    scopes: Mapping[str, frozenset[Scope]] = field(default_factory=lambda: OWN_NAMES)
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,7 @@ class AccessSettings:
     cors_origins: tuple[str, ...] = ()
     tls: bool = False
     body_timeout_s: int = 60
+    oidc: OidcSettings | None = None
 
 
 DEFAULT_ACCESS = AccessSettings()
@@ -53,6 +74,31 @@ def read_access_settings(environment: Mapping[str, str]) -> AccessSettings:
         cors_origins=tuple(_check_origin(item) for item in _split(environment, "PROVENOTE_CORS_ORIGINS")),
         tls=tls == "yes",
         body_timeout_s=_read_count(environment, "PROVENOTE_BODY_TIMEOUT_S", default.body_timeout_s),
+        oidc=_read_oidc(environment),
+    )
+
+
+def _read_oidc(environment: Mapping[str, str]) -> OidcSettings | None:
+    issuer = environment.get("PROVENOTE_OIDC_ISSUER")
+    if not issuer:
+        return None
+    audience = environment.get("PROVENOTE_OIDC_AUDIENCE")
+    if not audience:
+        raise SettingsError(
+            "PROVENOTE_OIDC_AUDIENCE: expected what tokens for this service name, got nothing"
+        )
+    scopes: dict[str, frozenset[Scope]] = {}
+    for item in _split(environment, "PROVENOTE_OIDC_SCOPES"):
+        value, _, scope = item.rpartition("=")
+        if not value or scope not in set(Scope):
+            raise SettingsError(f"PROVENOTE_OIDC_SCOPES: expected VALUE=SCOPE, got {item!r:.80}")
+        scopes[value] = scopes.get(value, frozenset()) | {Scope(scope)}
+    return OidcSettings(
+        issuer=issuer,
+        audience=audience,
+        jwks=environment.get("PROVENOTE_OIDC_JWKS") or None,
+        claim=environment.get("PROVENOTE_OIDC_CLAIM") or "scope",
+        scopes=scopes or OWN_NAMES,
     )
 
 

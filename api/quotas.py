@@ -183,6 +183,11 @@ def open_quotas(settings: Settings) -> Quotas:
     ledger.KeyFileError
         The secret cannot be made or read.
     """
+    return Quotas(settings.database_url, load_name_key(settings))
+
+
+def load_name_key(settings: Settings) -> bytes:
+    """Return the secret under which clients and people are named, made when first needed; errors as above."""
     path = settings.keys / KEY_NAME
     if not path.exists():
         try:
@@ -190,7 +195,7 @@ def open_quotas(settings: Settings) -> Quotas:
         except KeyFileError:
             if not path.exists():  # else another worker was faster
                 raise
-    return Quotas(settings.database_url, load_secret(path))
+    return load_secret(path)
 
 
 def name_client(host: str | None) -> str:

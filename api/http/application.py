@@ -18,8 +18,9 @@ from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
 from ..leading import Lead
+from ..oidc import TokenChecker
 from ..publishing import Publisher
-from ..quotas import open_quotas
+from ..quotas import load_name_key, open_quotas
 from ..scrubbing import Scrubber
 from ..settings import Settings
 from ..web.application import add_pages
@@ -106,6 +107,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
                 stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
                 is_stopping=is_stopping,
                 engines=engines,
+                oidc=open_checker(settings),
             )
             yield
 
@@ -147,6 +149,12 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
 def has_query(scope: Scope) -> bool:
     """Keep a request out of OpenTelemetry traces: its query, which may be a title, would be in them."""
     return bool(scope.get("query_string"))
+
+
+def open_checker(settings: Settings) -> TokenChecker | None:
+    """Return what checks the tokens of an OpenID Connect provider, where one is set."""
+    oidc = settings.access.oidc
+    return None if oidc is None else TokenChecker(oidc, load_name_key(settings))
 
 
 def _describe(app: FastAPI) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from ..access import ANYBODY, OPERATOR, SCOPES, Caller, Scope
+from ..access import ANYBODY, OPERATOR, SCOPES, Caller, Scope, parse_key
 from ..errors import ScopeError, TokenError
 from ..installation import now
 from ..keyring import hash_token
@@ -23,7 +23,8 @@ from .problems import declare_problems
 
 bearer = HTTPBearer(
     auto_error=False,
-    description="An API key of `provenote access create`, or the token that `provenote init` shows once.\n\n"
+    description="An API key of `provenote access create`, the token that `provenote init` shows once, or a "
+    "token of the OpenID Connect provider, where one is set.\n\n"
     + "\n".join(f"- `{scope}`: {text}" for scope, text in SCOPES.items()),
 )
 
@@ -43,9 +44,11 @@ def get_caller(
 
 
 def identify_caller(context: Context, token: str) -> Caller:
-    """Return whose token this is: the operator's, compared in constant time, or an API key's."""
+    """Return whose token this is: the operator's (in constant time), an API key's, or a provider's."""
     if hmac.compare_digest(hash_token(token), context.token_hash):
         return OPERATOR
+    if context.oidc is not None and parse_key(token) is None:
+        return context.oidc.identify(token)
     caller = context.installation.access.find_caller(token, now=now())
     if caller is None:
         raise TokenError("expected an API key or token of this service that holds now, got another")

@@ -13,6 +13,7 @@ from ..engines import EngineRack
 from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
+from ..oidc import TokenChecker
 from ..quotas import Quotas
 from .metrics import Metrics
 
@@ -33,6 +34,7 @@ class Context:
     stream_threads: anyio.CapacityLimiter
     is_stopping: Callable[[], bool]
     engines: EngineRack
+    oidc: TokenChecker | None = None
 
     @contextlib.contextmanager
     def take_place(self) -> Iterator[None]:

@@ -1,0 +1,199 @@
+"""Hostile files against the service: does anything crash, and how much memory does it take?
+
+    python -m benchmarks.fuzz_uploads [--short] [--uploads N] [--clients N] [--seed N] [--output FOLDER]
+
+The service runs as a process of its own; files (`benchmarks.hostile_uploads`) go to `POST /v1/verifications`
+from several clients at once. Counted are answers by status; a fault is a 5xx save that of a full service, a
+connection that breaks, or a service that has died. Memory is the sum of the resident sets of the service and
+all its children, looked at every 10 ms: what they share is counted for each. At the end the released track
+must still verify, and no upload may be left. Exit code 1 on a fault or over 1 GiB.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from api.settings import read_settings
+from benchmarks.hostile_uploads import make_uploads
+from benchmarks.service import STRANGERS, make_ledger
+
+UPLOADS = {True: 22, False: 10_000}
+BOMB_S = {True: 60.0, False: 1800.0}
+MEMORY_BYTES = 1 << 30
+TIMEOUT_S = 300
+START_S = 120.0
+
+
+@dataclass
+class Outcome:
+    """Answers by kind of damage and status, and what was wrong."""
+
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+    slowest: str = ""
+
+
+class MemoryWatch(threading.Thread):
+    """Looks at the resident memory of a process and its children until told to stop."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid = pid
+        self._ended = threading.Event()
+        self.peak_bytes = 0
+
+    def run(self) -> None:
+        """Look every 10 ms."""
+        while not self._ended.wait(0.01):
+            self.peak_bytes = max(self.peak_bytes, sum(_resident(pid) for pid in _list_tree(self._pid)))
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._ended.set()
+        self.join()
+
+
+def _list_tree(pid: int) -> Iterator[int]:
+    yield pid
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                yield from _list_tree(int(child))
+
+
+def _resident(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def send_uploads(
+    address: str, *, count: int, clients: int, seed: int, bomb_s: float, headers: dict[str, str]
+) -> Outcome:
+    """Send hostile files from several clients at once."""
+    outcome, lock = Outcome(), threading.Lock()
+    makers = make_uploads(count, seed=seed, bomb_s=bomb_s)
+
+    def send(numbers: Sequence[int]) -> None:
+        with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT_S) as client:
+            for number in numbers:
+                upload = makers[number]()
+                begun_s = time.monotonic()
+                try:
+                    answer = client.post("/v1/verifications", content=upload.content)
+                    status, text = answer.status_code, answer.text
+                except httpx.HTTPError as error:
+                    status, text = 0, f"{type(error).__name__}: {error}"
+                took_s = time.monotonic() - begun_s
+                with lock:
+                    outcome.answers[upload.kind.partition(" (")[0], status] += 1
+                    if took_s > outcome.slowest_s:
+                        outcome.slowest_s, outcome.slowest = took_s, f"{upload.number} {upload.kind}"
+                    if status == 0 or (status >= 500 and "/problems/busy" not in text):
+                        outcome.faults.append(f"{upload.number} {upload.kind}: {status} {text[:300]}")
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(send, [range(first, count, clients) for first in range(clients)]))
+    return outcome
+
+
+@contextlib.contextmanager
+def serve_apart(home: Path) -> Iterator[tuple[str, int]]:
+    """Run `provenote serve` and give its address and process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "api", "serve", "--port", str(port), "--home", str(home)]
+    process = subprocess.Popen(
+        command, env={**os.environ, **STRANGERS}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        address, begun_s = f"http://127.0.0.1:{port}", time.monotonic()
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{address}/health").status_code == 200:
+                    break
+            if process.poll() is not None or time.monotonic() - begun_s > START_S:
+                raise RuntimeError("the service did not start")
+            time.sleep(0.1)
+        yield address, process.pid
+        if process.poll() is not None:
+            raise RuntimeError(f"the service died with {process.returncode}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main() -> int:
+    """Run it and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--uploads", type=int)
+    parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=Path("benchmark-output"))
+    chosen = parser.parse_args()
+    count = chosen.uploads or UPLOADS[chosen.short]
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = make_ledger(Path(folder), {}, seconds=12.0)
+        headers = {"authorization": f"Bearer {ledger.token}"}
+        with serve_apart(ledger.home) as (address, pid):
+            watch = MemoryWatch(pid)
+            idle = sum(_resident(item) for item in _list_tree(pid))
+            watch.start()
+            outcome = send_uploads(
+                address,
+                count=count,
+                clients=chosen.clients,
+                seed=chosen.seed,
+                bomb_s=BOMB_S[chosen.short],
+                headers=headers,
+            )
+            watch.stop()
+            content = ledger.audio.read_bytes()
+            verdict = httpx.post(f"{address}/v1/verifications", content=content, timeout=TIMEOUT_S).json()
+            if verdict.get("verdict") != "exact":
+                outcome.faults.append(f"afterwards the released track is {verdict}")
+            left = list(read_settings(ledger.home, {}).incoming.glob("upload-*"))
+            outcome.faults.extend(f"left: {path.name}" for path in left)
+    for kind in sorted({kind for kind, _ in outcome.answers}):
+        counts = {status: n for (other, status), n in sorted(outcome.answers.items()) if other == kind}
+        print(f"{kind:26} " + "  ".join(f"{status}: {n}" for status, n in counts.items()))
+    print(
+        f"{count} uploads by {chosen.clients} clients (seed {chosen.seed}): {len(outcome.faults)} faults; "
+        f"memory {idle >> 20} MiB idle, {watch.peak_bytes >> 20} MiB at most; "
+        f"slowest {outcome.slowest_s:.1f} s ({outcome.slowest})"
+    )
+    for fault in outcome.faults[:50]:
+        print(fault)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    document = {
+        "uploads": count,
+        "seed": chosen.seed,
+        "clients": chosen.clients,
+        "answers": [[*key, n] for key, n in sorted(outcome.answers.items())],
+        "faults": outcome.faults,
+        "peak_bytes": watch.peak_bytes,
+        "idle_bytes": idle,
+    }
+    (chosen.output / "fuzz-uploads.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 1 if outcome.faults or watch.peak_bytes > MEMORY_BYTES else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
