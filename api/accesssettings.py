@@ -5,6 +5,7 @@
 | PROVENOTE_PUBLIC_DAILY | files that a stranger may have verified or identified in a day (UTC) | 60 |
 | PROVENOTE_PUBLIC_MINUTE | the same in a minute | 20 |
 | PROVENOTE_PUBLIC_VARIANTS | versions of one track that all strangers may ask about in a day | 200 |
+| PROVENOTE_PUBLIC_SECONDS | longest recording that a stranger may have verified, in seconds | 900 |
 | PROVENOTE_TRUSTED_PROXIES | addresses or networks whose X-Forwarded-For is believed, commas between | none |
 | PROVENOTE_CORS_ORIGINS | origins whose pages may read answers, commas between; `*` for all | none |
 | PROVENOTE_TLS | `yes`: browsers are told to come back by HTTPS alone (a proxy ends TLS) | no |
@@ -48,6 +49,7 @@ class AccessSettings:
     public_daily: int = 60
     public_minute: int = 20
     public_variants: int = 200
+    public_seconds: int = 900
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     tls: bool = False
@@ -68,6 +70,7 @@ def read_access_settings(environment: Mapping[str, str]) -> AccessSettings:
         public_daily=_read_count(environment, "PROVENOTE_PUBLIC_DAILY", default.public_daily),
         public_minute=_read_count(environment, "PROVENOTE_PUBLIC_MINUTE", default.public_minute),
         public_variants=_read_count(environment, "PROVENOTE_PUBLIC_VARIANTS", default.public_variants),
+        public_seconds=_read_count(environment, "PROVENOTE_PUBLIC_SECONDS", default.public_seconds),
         trusted_proxies=tuple(
             _check_network(item) for item in _split(environment, "PROVENOTE_TRUSTED_PROXIES")
         ),

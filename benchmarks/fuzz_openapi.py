@@ -59,7 +59,7 @@ def fuzz(
     outcome = Outcome()
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
     headers = {"authorization": f"Bearer {served.token}"}
-    schema = schemathesis.openapi.from_url(f"{served.address}/openapi.json")
+    schema = schemathesis.openapi.from_url(f"{served.address}/openapi.json", timeout=TIMEOUT_S)
 
     def check(case: Any, name: str) -> None:
         answer = case.call(headers=headers, timeout=TIMEOUT_S)

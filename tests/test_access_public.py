@@ -20,6 +20,7 @@ from api.errors import SettingsError
 from api.installation import now
 from api.keyring import read_public_keys
 from api.settings import read_settings
+from benchmarks.hostile_uploads import write_silence
 
 FINE = ("false_alarm_at_most", "told_by", "present", "absent")
 
@@ -130,6 +131,16 @@ def test_strangers_are_counted_by_address_and_keys_by_their_own_bound(stamped: S
         assert ask("192.0.2.4", 4, bounded) == [422, 422, 422, 429]
         assert set(ask("192.0.2.4", 12, free)) == {422}
         assert {client.get("/v1/tracks").status_code for _ in range(12)} == {200}  # reading is not counted
+
+
+def test_a_strangers_recording_may_be_so_long(stamped: Stamped) -> None:
+    silence = write_silence(20.0)
+    press = make_key(stamped, Scope.PRESS)
+    with served(stamped.home, PROVENOTE_PUBLIC_SECONDS="19", PROVENOTE_MAX_SECONDS="21") as client:
+        for path in ("verifications", "identifications"):
+            refused = client.post(f"/v1/{path}", content=silence)
+            assert (refused.status_code, refused.json()["code"]) == (422, "too-long")
+        assert client.post("/v1/identifications", content=silence, headers=press).status_code == 200
 
 
 def test_an_address_is_not_believed_of_anybody(stamped: Stamped) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from ..rendering import Rendering, reopen_report
-from .authorisation import open_to_all
+from .admission import count_other
 from .context import UsedContext
 from .negotiation import HTML, PDF, choose_form
 from .problems import declare_problems
@@ -46,9 +46,9 @@ def answer_rendering(rendering: Rendering, form: str) -> Response:
     tags=["verify"],
     summary="A signed report, for people to read",
     response_class=Response,
-    dependencies=[open_to_all()],
+    dependencies=[count_other("renderings")],
     responses={
-        **declare_problems(413, 422, 503),
+        **declare_problems(413, 422, 429, 503),
         200: {"description": "A page, or a PDF where `Accept` asks for one", "content": FORMS},
     },
     openapi_extra={

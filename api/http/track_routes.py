@@ -26,7 +26,7 @@ from ..rendering import Rendering
 from ..report import format_likeness
 from ..verification import verify
 from ..waveform import PeakMeter
-from .admission import ask_detector, limit_versions
+from .admission import ask_detector, limit_length, limit_versions
 from .authorisation import open_to_all, require_scope
 from .context import Context, UsedContext
 from .negotiation import HTML, JSON, PDF, choose_form
@@ -88,7 +88,7 @@ async def verify_recording(
         with context.take_place():
             begun_s = time.perf_counter()
             report = verify(
-                context.installation,
+                limit_length(context, caller),
                 path,
                 meters=meters,
                 coarse=not caller.known,
@@ -124,7 +124,7 @@ async def identify_recording(
 
     def work() -> Recognition:
         with context.take_place():
-            heard = listen(path, limits=context.installation.settings.limits)
+            heard = listen(path, limits=limit_length(context, caller).settings.limits)
             found = identify_sound(context.installation, heard.query)
             code = code_file(path, context.installation.settings.limits)
         told = [format_likeness(item) for item in found.matches]

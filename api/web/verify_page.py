@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..access import Caller
-from ..http.admission import ask_detector, limit_versions
+from ..access import ANYBODY, Caller
+from ..http.admission import ask_detector, limit_length, limit_versions
 from ..http.authorisation import open_to_all
 from ..http.context import UsedContext
 from ..report import Report
@@ -29,7 +29,7 @@ router = APIRouter(dependencies=[with_session(), open_to_all()])
 @router.get("/")
 def show_verify(request: Request, context: UsedContext) -> Response:
     """Show the form."""
-    limits = context.installation.settings.limits
+    limits = limit_length(context, ANYBODY).settings.limits
     return render(request, "verify.html", largest=limits.max_bytes, minutes=int(limits.max_seconds // 60))
 
 
@@ -48,7 +48,7 @@ async def verify_upload(
         with context.take_place():
             meter = PeakMeter()
             report = verify(
-                installation,
+                limit_length(context, caller),
                 form.path,
                 meters=(meter,),
                 coarse=not caller.known,
