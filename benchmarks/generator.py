@@ -28,15 +28,18 @@ from generator.form import Form
 from generator.harmony import harmonise
 from generator.instruments import BY_NAME, EMBEDDING_ROW, INSTRUMENTS
 from generator.notation import format_tune
+from generator.partwriting import write_parts
 from generator.prompt import read_prompt
 from generator.synthesis import TimedNote, render_part
 from generator.timbre import SAMPLE_RATE
 from generator.training.notes import HOLD_S, LEAD_S, notes_of, render
 from generator.tune import RHYTHMS, Tune, interior_bars_exact, pitch_of, tonic_pitch
 from generator.weights import (
+    CHORDS,
     COMPOSER,
     TIMBRE,
     TUNES,
+    load_chords,
     load_composer,
     load_sequences,
     load_timbre,
@@ -48,7 +51,11 @@ from generator.weights import (
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 TUNES_FULL, TUNES_SHORT = 400, 40
 SHORT_INSTRUMENTS = ("piano", "guitar", "flute", "violin")
-SPEED_PROMPTS = ("slow waltz in D minor, piano", "reel in G, fiddle and guitar")
+SPEED_PROMPTS = (
+    "slow waltz in D minor, piano",
+    "reel in G, fiddle and guitar",
+    "reel in G, fiddle, guitar, double bass and drums",
+)
 FLOOR_DB = 60.0
 # Krumhansl and Kessler 1982, as in Krumhansl, "Cognitive foundations of musical pitch" (1990).
 PROFILES = {
@@ -90,6 +97,7 @@ def measure_composition(count: int, seed: int) -> dict[str, Any]:
     digests = read_digests(folder)
     model = load_composer(read_weights(folder, COMPOSER, digests[COMPOSER]))
     sequences = load_sequences(read_weights(folder, TUNES, digests[TUNES]))
+    chords = load_chords(read_weights(folder, CHORDS, digests[CHORDS]))
     random = np.random.default_rng(seed)
     valid = exact = bars = keys = keyed = rejected = 0
     hits, runs = [], []
@@ -110,7 +118,14 @@ def measure_composition(count: int, seed: int) -> dict[str, Any]:
                 seed=int(random.integers(2**31)),
                 progress=lambda _: None,
             )
-        abc = format_tune(tune, chords=harmonise(tune), title=f"tune {number}", tempo_bpm=settings.tempo_bpm)
+        harmony = harmonise(tune, chords)
+        abc = format_tune(
+            tune,
+            chords=harmony,
+            parts=write_parts(tune, harmony, settings),
+            title=f"tune {number}",
+            tempo_bpm=settings.tempo_bpm,
+        )
         valid += read_by_abc2midi(abc)
         right, looked = interior_bars_exact(tune)
         exact, bars = exact + right, bars + looked

@@ -1,10 +1,10 @@
-"""Accompaniment: chords to bass and chord notes, by patterns written for each metre.
+"""Accompaniment: chords to a bass part and a part of chord notes, by patterns written for each metre.
 
 A waltz has its bass on the first beat and chords on the other two; marches, reels and jigs alternate bass
 and chord ("oom-pah"); slow airs and songs are broken chords. Chords lie close and move as little as they can.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,21 +41,35 @@ _BASS_VELOCITY, _FIFTH_VELOCITY, _CHORD_VELOCITY, _TONE_VELOCITY = 70, 64, 54, 5
 
 @dataclass(slots=True)
 class Hand:
-    """What the player has played last, so that the next chord lies near it."""
+    """Who plays chords and bass, and what was played last, so that the next chord lies near it."""
 
     instrument: Instrument
+    bass_instrument: Instrument
     chord: tuple[int, ...] = ()
     bass: int = 43
 
 
+@dataclass(slots=True)
+class Backing:
+    """Notes of the accompaniment by part."""
+
+    chords: list[Note] = field(default_factory=list)
+    bass: list[Note] = field(default_factory=list)
+
+    def extend(self, other: "Backing") -> None:
+        """Add the notes of another stretch."""
+        self.chords += other.chords
+        self.bass += other.bass
+
+
 def accompany_bar(
     spans: list[ChordSpan], tune: Tune, hand: Hand, start_tick: int, *, level: float, limit_units: int
-) -> list[Note]:
+) -> Backing:
     """Accompaniment of one bar. level scales velocities; nothing sounds from limit_units on. Moves the
     hand.
     """
     broken = tune.rhythm in _BROKEN_RHYTHMS and tune.metre in _BROKEN
-    notes: list[Note] = []
+    notes = Backing()
     placed: Chord | None = None
     for position, units, what in (_BROKEN if broken else _OOM_PAH)[tune.metre]:
         if position >= limit_units:
@@ -67,27 +81,28 @@ def accompany_bar(
         onset = start_tick + position * TICKS_PER_UNIT
         length = min(units, limit_units - position) * TICKS_PER_UNIT
         if what == "bass" or (what == "fifth" and changed):
-            hand.bass = bass_pitch(chord.root, hand.bass, hand.instrument)
-            notes.append(Note(hand.bass, onset, length, _velocity(_BASS_VELOCITY * level)))
+            hand.bass = bass_pitch(chord.bass, hand.bass, hand.bass_instrument)
+            notes.bass.append(Note(hand.bass, onset, length, _velocity(_BASS_VELOCITY * level)))
         elif what == "fifth":
-            fifth = bass_pitch(chord.pitch_classes[2], hand.bass - 2, hand.instrument)
-            notes.append(Note(fifth, onset, length, _velocity(_FIFTH_VELOCITY * level)))
+            other = chord.pitch_classes[2] if chord.bass == chord.root else chord.root
+            fifth = bass_pitch(other, hand.bass - 2, hand.bass_instrument)
+            notes.bass.append(Note(fifth, onset, length, _velocity(_FIFTH_VELOCITY * level)))
         elif what == "chord":
-            notes += [Note(p, onset, length, _velocity(_CHORD_VELOCITY * level)) for p in hand.chord]
+            notes.chords += [Note(p, onset, length, _velocity(_CHORD_VELOCITY * level)) for p in hand.chord]
         else:
             tone = hand.chord[int(what) % len(hand.chord)]
-            notes.append(Note(tone, onset, length, _velocity(_TONE_VELOCITY * level)))
+            notes.chords.append(Note(tone, onset, length, _velocity(_TONE_VELOCITY * level)))
     return notes
 
 
-def hold_chord(chord: Chord, hand: Hand, start_tick: int, length: int) -> list[Note]:
+def hold_chord(chord: Chord, hand: Hand, start_tick: int, length: int) -> Backing:
     """Bass and chord held together: how a piece ends."""
-    bass = bass_pitch(chord.root, hand.bass, hand.instrument)
+    bass = bass_pitch(chord.root, hand.bass, hand.bass_instrument)
     tones = voice_chord(chord, hand.chord, hand.instrument)
-    return [
-        Note(bass, start_tick, length, _BASS_VELOCITY),
-        *(Note(tone, start_tick, length, _CHORD_VELOCITY) for tone in tones),
-    ]
+    return Backing(
+        chords=[Note(tone, start_tick, length, _CHORD_VELOCITY) for tone in tones],
+        bass=[Note(bass, start_tick, length, _BASS_VELOCITY)],
+    )
 
 
 def _velocity(value: float) -> int:
@@ -96,7 +111,7 @@ def _velocity(value: float) -> int:
 
 def bass_pitch(pitch_class: int, last: int, instrument: Instrument) -> int:
     """Bass note of a pitch class nearest to the last one, within an octave and a half of the lowest."""
-    low = max(BASS_LOW, instrument.low)
+    low = instrument.low if instrument.name == "bass" else max(BASS_LOW, instrument.low)
     options = [p for p in range(low, low + 18) if p % 12 == pitch_class]
     return min(options, key=lambda p: (abs(p - last), p))
 

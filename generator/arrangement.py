@@ -1,15 +1,17 @@
-"""Arrangement: a tune, its chords and a form to a score with melody, accompaniment, dynamics and an ending.
+"""Arrangement: a tune, its chords and a form to a score of parts, with dynamics and an ending.
 
-The melody keeps its register near the middle of its instrument; phrases of four bars swell and fall; the
-last bar slows down into a bar of the held tonic chord.
+Parts are the melody and, as asked for, chords, bass and drums. The melody keeps its register near the
+middle of its instrument; phrases of four bars swell and fall; the last bar slows down into a bar of the
+held tonic chord.
 """
 
 import numpy as np
 
-from .accompaniment import Hand, accompany_bar, hold_chord
+from .accompaniment import Backing, Hand, accompany_bar, hold_chord
+from .drumming import closing_strokes, drum_bar, fill, groove
 from .form import Form
 from .harmony import Chord, ChordSpan, triads
-from .instruments import BY_NAME, Instrument
+from .instruments import BY_NAME, KIT, Instrument
 from .prompt import Settings
 from .score import TICKS_PER_UNIT, Note, Part, Score
 from .tune import METRES, Bar, Tune, pitch_of
@@ -35,21 +37,29 @@ def arrange(
     """
     player = BY_NAME[settings.melody]
     shift = melody_shift(tune, player)
-    hand = Hand(BY_NAME[settings.accompaniment]) if settings.accompaniment else None
+    hand = None
+    if settings.accompaniment:
+        bass = BY_NAME[settings.bass or settings.accompaniment]
+        hand = Hand(BY_NAME[settings.accompaniment], bass)
     melody: list[Note] = []
-    backing: list[Note] = []
+    backing = Backing()
+    drums: list[Note] = []
     bar_ticks = tune.bar_units * TICKS_PER_UNIT
     pickup_units = tune.sections[form.order[0]].pickup_units
     pickup_ticks = pickup_units * TICKS_PER_UNIT
     tonic, dominant = _tonic_and_dominant(tune)
     position = 0
-    if hand:
-        for number in range(form.intro_bars):
-            last = number == form.intro_bars - 1
+    intro_bars = form.intro_bars if hand or settings.drums else 0
+    for number in range(intro_bars):
+        last = number == intro_bars - 1
+        if hand:
             spans = [ChordSpan(0, tune.bar_units, dominant if last else tonic)]
             limit = tune.bar_units - pickup_units if last else tune.bar_units
-            backing += accompany_bar(spans, tune, hand, position, level=0.85, limit_units=limit)
-            position += bar_ticks
+            backing.extend(accompany_bar(spans, tune, hand, position, level=0.85, limit_units=limit))
+        if settings.drums:
+            strokes = fill(tune) if last else groove(tune, bright=False)
+            drums += drum_bar(strokes, position, level=0.85, opens=False, limit_units=tune.bar_units)
+        position += bar_ticks
     if position == 0:
         # No introduction: a pick-up needs room of its own.
         position = pickup_ticks
@@ -64,16 +74,26 @@ def arrange(
             melody += _play_bar(bar, position, tune, shift, player, loudness)
             if hand:
                 spans = chords[number][bar_number]
-                backing += accompany_bar(
-                    spans, tune, hand, position, level=loudness, limit_units=tune.bar_units
+                backing.extend(
+                    accompany_bar(spans, tune, hand, position, level=loudness, limit_units=tune.bar_units)
                 )
+            if settings.drums:
+                ends = bar_number == len(bars) - 1 and len(bars) > 1
+                strokes = fill(tune) if ends else groove(tune, bright=number % 2 == 1)
+                opens = bar_number == 0 and turn > 0
+                drums += drum_bar(strokes, position, level=level, opens=opens, limit_units=tune.bar_units)
             position += bar_ticks
     held = round(bar_ticks * 0.98)
     melody.append(Note(_final_pitch(tonic, melody[-1].pitch, player), position, held, 78))
     parts = [_part("melody", player, melody, random, pan=0.18 if hand else 0.0, gain_db=0.0)]
     if hand:
-        backing += hold_chord(tonic, hand, position, held)
-        parts.append(_part("accompaniment", hand.instrument, backing, random, pan=-0.22, gain_db=-2.0))
+        backing.extend(hold_chord(tonic, hand, position, held))
+        parts.append(_part("chords", hand.instrument, backing.chords, random, pan=-0.22, gain_db=-2.0))
+        pan, gain_db = (-0.05, 0.0) if settings.bass else (-0.22, -2.0)
+        parts.append(_part("bass", hand.bass_instrument, backing.bass, random, pan=pan, gain_db=gain_db))
+    if settings.drums:
+        drums += closing_strokes(position, held)
+        parts.append(_part("drums", KIT, drums, random, pan=0.0, gain_db=2.5))
     return Score(
         title=title,
         tonic=tune.tonic,

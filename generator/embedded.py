@@ -17,8 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from .arrangement import arrange
+from .chordmodel import ChordModel
 from .composer import Composer
 from .composition import compose_tune
+from .drumkit import DrumKit
 from .engine import (
     Account,
     CancelCheck,
@@ -38,15 +40,21 @@ from .harmony import harmonise
 from .midi import format_midi
 from .notation import format_tune
 from .opening import read_opening
+from .partwriting import write_parts
 from .prompt import PARAMETERS, read_prompt
 from .rendering import count_blocks, render_blocks
 from .setup import EngineSetup
 from .timbre import SAMPLE_RATE, TimbreNetwork
 from .weights import (
+    CHORDS,
     COMPOSER,
+    DRUMS,
+    FILES,
     TIMBRE,
     TUNES,
+    load_chords,
     load_composer,
+    load_drums,
     load_sequences,
     load_timbre,
     read_digests,
@@ -62,7 +70,8 @@ MAX_SEED = 2**63 - 1
 LICENCE = "LicenseRef-Provenote"
 TRAINING_CORPUS = (
     "public-domain dance tunes (music21 10.5.1 corpus: oneills1850, airdsAirs, ryansMammoth, miscFolk); "
-    "timbre from FluidR3_GM (MIT)"
+    "harmony from Bach's chorales (the same corpus); "
+    "timbres and drums from FluidR3_GM (MIT)"
 )
 TRAINING_CLASSES = ("licensed", "public-domain")
 
@@ -85,10 +94,12 @@ def open_embedded_engine(setup: EngineSetup | None = None) -> "EmbeddedEngine":
     """
     folder = weights_folder()
     digests = read_digests(folder)
-    data = {name: read_weights(folder, name, digests[name]) for name in (COMPOSER, TIMBRE, TUNES)}
+    data = {name: read_weights(folder, name, digests[name]) for name in FILES}
     return EmbeddedEngine(
         load_composer(data[COMPOSER]),
         load_timbre(data[TIMBRE]),
+        load_drums(data[DRUMS]),
+        load_chords(data[CHORDS]),
         load_sequences(data[TUNES]),
         digests,
         royalty_class=None if setup is None else setup.royalty_class,
@@ -113,13 +124,16 @@ class EmbeddedEngine:
         self,
         composer: Composer,
         timbre: TimbreNetwork,
+        drums: DrumKit,
+        chords: ChordModel,
         sequences: NDArray[np.uint32],
         digests: Mapping[str, str],
         *,
         royalty_class: str | None = None,
     ) -> None:
         self._royalty_class = royalty_class
-        self._composer, self._timbre, self._sequences = composer, timbre, sequences
+        self._composer, self._timbre, self._drums, self._chords = composer, timbre, drums, chords
+        self._sequences = sequences
         self._digests = dict(digests)
 
     def describe(self) -> EngineDescription:
@@ -185,15 +199,17 @@ class EmbeddedEngine:
             )
             stop_clock("compose")
             step("arrange", 0.0)
-            chords = harmonise(tune)
+            chords = harmonise(tune, self._chords)
             title = " ".join(request.prompt.split())[:120] or "untitled"
             random = np.random.default_rng((request.seed, 2))
             score = arrange(tune, chords, form, settings, title=title, random=random)
-            abc = format_tune(tune, chords=chords, title=title, tempo_bpm=form.tempo_bpm)
+            parts = write_parts(tune, chords, settings)
+            abc = format_tune(tune, chords=chords, parts=parts, title=title, tempo_bpm=form.tempo_bpm)
             midi = format_midi(score)
             stop_clock("arrange")
             expected = count_blocks(score)
-            for number, block in enumerate(render_blocks(self._timbre, score, seed=request.seed)):
+            blocks = render_blocks(self._timbre, self._drums, score, seed=request.seed)
+            for number, block in enumerate(blocks):
                 step("render", min(1.0, number / expected))
                 sink.write(block, sample_rate=SAMPLE_RATE)
             stop_clock("render")

@@ -1,15 +1,21 @@
-"""Harmony: one chord for each bar (two in 4/4) under a melody, by dynamic programming.
+"""Harmony: one chord for each bar (two in 4/4) under a melody.
 
-The rule. Candidates are the mode's own triads, in minor with the major dominant as well. A chord scores the
-melody notes it carries, by length and metrical weight: chord tones for it, others against it. Moving from
-chord to chord scores the strength of the root motion (falling fifth best, repetition allowed but not for
-long). The tune begins and ends on the tonic; a section ends on tonic or dominant. Viterbi's algorithm finds
-the best sequence of the whole tune.
+Major and minor are harmonised by the model learned from Bach's chorales (`chordmodel.py`), bass tones
+included. Only the ends are given: the tune closes on the tonic in root position, a section on tonic or
+dominant.
+
+Dorian and mixolydian, which the chorales lack, follow a rule. Candidates are the mode's own triads. A chord
+scores the melody notes it carries, by length and metrical weight: chord tones for it, others against it.
+Moving from chord to chord scores the strength of the root motion (falling fifth best, repetition allowed
+but not for long). Either way Viterbi's algorithm finds the best sequence of the whole tune.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .tune import SCALES, Bar, Tune, TuneNote, pitch_of, tonic_pitch
+import numpy as np
+
+from .chordmodel import MODEL_MODES, ChordModel, Label, Stretch, best_labels
+from .tune import LETTERS, NATURAL_SEMITONES, SCALES, Bar, Tune, TuneNote, pitch_of, tonic_pitch
 
 # Degrees (0 = tonic) whose triads are used in each mode, with how readily.
 _DEGREES = {
@@ -27,12 +33,15 @@ _NAMES_FLAT = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 
 @dataclass(frozen=True, slots=True)
 class Chord:
-    """A triad: degree of its root in the scale, root pitch class, pitch classes, and its name ("Dm", "A")."""
+    """A triad: degree of its root in the scale, root pitch class, pitch classes, its name ("Dm", "A/C#"), and
+    the pitch class in the bass.
+    """
 
     degree: int
     root: int
     pitch_classes: tuple[int, int, int]
     name: str
+    bass: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,33 @@ def triads(tonic: str, mode: str) -> list[tuple[Chord, float]]:
 
 def _triad(degree: int, low: int, steps: list[int], tonic: str) -> Chord:
     root, third, fifth = ((low + step) % 12 for step in steps)
-    names = (
-        _NAMES_FLAT if "b" in tonic or tonic == "F" or (tonic in "DGC" and len(tonic) == 1) else _NAMES_SHARP
-    )
+    names = _names(tonic)
     kind = {(4, 7): "", (3, 7): "m", (3, 6): "dim"}[(third - root) % 12, (fifth - root) % 12]
-    return Chord(degree, root, (root, third, fifth), names[root] + kind)
+    return Chord(degree, root, (root, third, fifth), names[root] + kind, root)
+
+
+def _names(tonic: str) -> tuple[str, ...]:
+    """Names of the pitch classes, as a key spells them."""
+    flat = "b" in tonic or tonic == "F" or (tonic in "DGC" and len(tonic) == 1)
+    return _NAMES_FLAT if flat else _NAMES_SHARP
+
+
+def _name_above(root: str, letters: int, pitch_class: int) -> str:
+    """Name of a pitch class as the tone some letters above a root: C# as the third of A."""
+    place = (LETTERS.index(root[0]) + letters) % 7
+    change = (pitch_class - NATURAL_SEMITONES[place] + 6) % 12 - 6
+    return LETTERS[place] + ("#" * change if change > 0 else "b" * -change)
+
+
+def _chord_of(label: Label, tonic: str, mode: str) -> Chord:
+    """A label of the model in a key."""
+    low = tonic_pitch(tonic)
+    degree = next((d for d, step in enumerate(SCALES[mode]) if step == label.root), -1)
+    chord = _triad(degree, low, list(label.pitch_classes), tonic)
+    bass = chord.pitch_classes[label.bass]
+    if bass == chord.root:
+        return chord
+    return replace(chord, bass=bass, name=f"{chord.name}/{_name_above(chord.name, 2 * label.bass, bass)}")
 
 
 def spans_of_bar(metre: str, bar_units: int) -> list[tuple[int, int]]:
@@ -73,20 +104,68 @@ def spans_of_bar(metre: str, bar_units: int) -> list[tuple[int, int]]:
     return [(0, bar_units)]
 
 
-def harmonise(tune: Tune) -> list[list[list[ChordSpan]]]:
+# Bar, start and length in it, whether a section and whether the tune ends there.
+Place = tuple[Bar, int, int, bool, bool]
+
+
+def harmonise(tune: Tune, model: ChordModel) -> list[list[list[ChordSpan]]]:
     """Chords by section, full bar and span: the best sequence for the tune played once through.
 
     The result has one list for each section, in it one for each bar in time (the pick-up has none), in it
     the spans.
     """
     stretches = spans_of_bar(tune.metre, tune.bar_units)
-    places: list[tuple[Bar, int, int, bool, bool]] = []  # bar, start, length, ends section, ends tune
+    places: list[Place] = []
     for number, section in enumerate(tune.sections):
         bars = section.bars[1:] if section.pickup_units else section.bars
         for bar_number, bar in enumerate(bars):
             for start, length in stretches:
                 last = bar_number == len(bars) - 1 and start + length == tune.bar_units
                 places.append((bar, start, length, last, last and number == len(tune.sections) - 1))
+    chosen = _learned(tune, places, model) if tune.mode in MODEL_MODES else _ruled(tune, places)
+    result: list[list[list[ChordSpan]]] = []
+    remaining = iter(chosen)
+    for section in tune.sections:
+        result.append(
+            [
+                [ChordSpan(start, length, next(remaining)) for start, length in stretches]
+                for _ in range(section.full_bars)
+            ]
+        )
+    return result
+
+
+def _learned(tune: Tune, places: list[Place], model: ChordModel) -> list[Chord]:
+    """The model's chords."""
+    tonic = tonic_pitch(tune.tonic)
+    stretches = []
+    for number, (bar, start, length, ends_section, ends_tune) in enumerate(places):
+        notes, position = [], 0
+        for note in bar:
+            overlap = min(position + note.units, start + length) - max(position, start)
+            if overlap > 0 and note.step is not None:
+                notes.append(((_pitch_class(note, tune) - tonic) % 12, overlap / 24))
+            position += note.units
+        kind = 1 if length <= 48 else 2
+        stretches.append(Stretch(tuple(notes), kind, start == 0, number == 0, ends_section, ends_tune))
+    labels = model.labels
+    home = np.array([label.root == 0 and label.bass == 0 for label in labels])
+    own = "minor" if tune.mode == "minor" else "major"
+    home &= np.array([label.quality == own for label in labels])
+    resting = np.array(
+        [label.root in (0, 7) and label.bass == 0 and label.quality != "diminished" for label in labels]
+    )
+    allowed = np.ones((len(places), len(labels)), dtype=np.bool_)
+    for number, (_, _, _, ends_section, ends_tune) in enumerate(places):
+        if ends_section:
+            allowed[number] = home if ends_tune else resting
+    return [
+        _chord_of(label, tune.tonic, tune.mode) for label in best_labels(model, stretches, tune.mode, allowed)
+    ]
+
+
+def _ruled(tune: Tune, places: list[Place]) -> list[Chord]:
+    """Chords by the rule."""
     candidates = triads(tune.tonic, tune.mode)
     scores: list[list[float]] = []
     origins: list[list[int]] = []
@@ -114,18 +193,7 @@ def harmonise(tune: Tune) -> list[list[list[ChordSpan]]]:
     for origin in reversed(origins[1:]):
         chosen.append(origin[chosen[-1]])
     chosen.reverse()
-    result: list[list[list[ChordSpan]]] = []
-    place = 0
-    for section in tune.sections:
-        rows = []
-        for _ in range(section.full_bars):
-            spans = []
-            for start, length in stretches:
-                spans.append(ChordSpan(start, length, candidates[chosen[place]][0]))
-                place += 1
-            rows.append(spans)
-        result.append(rows)
-    return result
+    return [candidates[k][0] for k in chosen]
 
 
 def _fit(bar: Bar, start: int, length: int, chord: Chord, tune: Tune) -> float:

@@ -6,6 +6,8 @@ import mido
 
 from .score import TICKS_PER_QUARTER, Score
 
+# General MIDI: keys of this channel (the tenth) are drums.
+DRUM_CHANNEL = 9
 _MODE_SUFFIX = {"major": "", "minor": "m"}
 
 
@@ -24,7 +26,9 @@ def format_midi(score: Score) -> bytes:
         conductor.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo), time=tick - before))
         before = tick
     tracks = [conductor]
-    for channel, part in enumerate(score.parts):
+    melodic = (channel for channel in range(16) if channel != DRUM_CHANNEL)
+    for part in score.parts:
+        channel = DRUM_CHANNEL if part.instrument == "drums" else next(melodic)
         track = mido.MidiTrack([mido.MetaMessage("track_name", name=part.name, time=0)])
         track.append(mido.Message("program_change", channel=channel, program=part.program, time=0))
         pan = round(64 + 63 * part.pan)

@@ -7,13 +7,13 @@
     K:Dm
     |: A2 d2 f2 | e2 c2 A2 :|
 
-One voice of melody: chords give their top note, grace notes, slurs and decorations are left out, of two
-endings the second is kept. What cannot be kept exactly (other tuplets than triplets, changes of metre or
-key) is refused.
+Of several voices the first is read. One voice of melody: chords give their top note, grace notes, slurs and
+decorations are left out, of two endings the second is kept. What cannot be kept exactly (other tuplets than
+triplets, changes of metre or key) is refused.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -57,15 +57,24 @@ def split_tunes(text: str) -> list[RawTune]:
     tunes: list[RawTune] = []
     fields: dict[str, str] = {}
     body: list[str] | None = None
+    first_voice, voice = "", ""
     for line in [*text.splitlines(), "X:0"]:
         if line.startswith("X:"):
             if body is not None:
                 tunes.append(RawTune(fields, "\n".join(body)))
             fields, body = {}, None
+            first_voice, voice = "", ""
         elif body is None and re.match(r"[A-Za-z]:", line):
             fields.setdefault(line[0], line[2:].split("%")[0].strip())
             if line[0] == "K":
                 body = []
+        elif body is not None and (changed := re.match(r"\[?V:\s*(\S+?)(?:\s.*|\](.*))?$", line)):
+            voice = changed[1]
+            first_voice = first_voice or voice
+            if changed[2] and voice == first_voice:
+                body.append(changed[2])
+        elif voice != first_voice:
+            continue
         elif body is not None and not line.startswith("%") and not re.match(r"[BDFGHINOPQRSTWZw]:", line):
             body.append(line)
     return tunes
@@ -280,11 +289,16 @@ def _close_section(bars: list[list[TuneNote]], repeated: bool, full: int, open_e
 
 
 def format_tune(
-    tune: Tune, *, chords: list[list[list[ChordSpan]]] | None = None, title: str, tempo_bpm: float
+    tune: Tune,
+    *,
+    chords: list[list[list[ChordSpan]]] | None = None,
+    parts: Sequence[str] = (),
+    title: str,
+    tempo_bpm: float,
 ) -> str:
     """Write a tune as ABC, four bars a line, with chord symbols where chords (as from harmonise) are given.
 
-    tempo_bpm counts quarter notes per minute.
+    parts: text of further voices (`partwriting.write_parts`). tempo_bpm counts quarter notes per minute.
     """
     mode = {"major": "", "minor": "m", "dorian": "dor", "mixolydian": "mix"}[tune.mode]
     clean_title = re.sub(r"[^\w ,.'()-]", " ", title).strip() or "untitled"
@@ -292,6 +306,8 @@ def format_tune(
     if tune.rhythm:
         lines.append(f"R:{tune.rhythm}")
     lines += [f"M:{tune.metre}", "L:1/8", f"Q:1/4={round(tempo_bpm)}", f"K:{tune.tonic}{mode}"]
+    if parts:
+        lines.append("V:1")
     for number, section in enumerate(tune.sections):
         rows: list[list[ChordSpan]] = [[]] if section.pickup_units else []
         rows += chords[number] if chords is not None else [[]] * section.full_bars
@@ -300,7 +316,7 @@ def format_tune(
         for start in range(0, len(texts), 4):
             end = closing if start + 4 >= len(texts) else " |"
             lines.append((opening if start == 0 else "") + " | ".join(texts[start : start + 4]) + end)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *parts]) + "\n"
 
 
 def _format_bar(bar: Bar, tune: Tune, spans: list[ChordSpan]) -> str:

@@ -21,7 +21,8 @@ PARAMETERS = {
     "metre": "one of " + ", ".join(METRES),
     "rhythm": "one of " + ", ".join(RHYTHMS),
     "tempo_bpm": f"quarter notes per minute, {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g}",
-    "instruments": "one or two names, melody first: " + ", ".join(i.name for i in INSTRUMENTS),
+    "instruments": "one to three names, melody, chords, bass: " + ", ".join(i.name for i in INSTRUMENTS),
+    "drums": "on or off",
 }
 
 # Words for a form -> (rhythm, metre or "" for the rhythm's own, tempo factor).
@@ -115,14 +116,18 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _SHORT_KEY = re.compile(r"\bin ([A-G])(#|b|♯|♭| sharp| flat)?(m)?(?![\w#])")
+_DRUMS = re.compile(r"\b(?:drum ?kits?|drums?|percussion|beat|drummer)\b", re.IGNORECASE)
+_NO_DRUMS = re.compile(r"\b(?:no|without)(?: any)? (?:drum ?kits?|drums?|percussion|beat)\b", re.IGNORECASE)
+# A band or quartet is melody, chords, bass and drums; a trio the same without drums.
+_BANDS = re.compile(r"\b(band|quartet|trio)\b", re.IGNORECASE)
 _ENHARMONIC = {"Cb": "B", "Fb": "E", "E#": "F", "B#": "C", "G#": "Ab", "D#": "Eb", "A#": "Bb"}
 _MINOR_RESPELLED = {"Ab": "G#", "Db": "C#", "Gb": "F#"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What will be made. melody and accompaniment name instruments; accompaniment None plays the melody
-    alone.
+    """What will be made. melody, accompaniment and bass name instruments; accompaniment None plays the melody
+    alone, bass None leaves the bass to the accompaniment's left hand.
 
     tempo_is_exact: the tempo was given in figures and is kept; else it may bend to meet the length.
     """
@@ -135,6 +140,8 @@ class Settings:
     tempo_is_exact: bool
     melody: str
     accompaniment: str | None
+    bass: str | None
+    drums: bool
     understood: Mapping[str, str]
 
 
@@ -165,14 +172,27 @@ def read_prompt(prompt: str, parameters: Mapping[str, str], *, seed: int) -> Set
     tonic, mode = _read_key(found, parameters, seed)
     rhythm, metre, factor = _read_form(found, parameters)
     tempo, exact = _read_tempo(found, parameters, rhythm, metre, factor)
-    melody, accompaniment = _read_instruments(found, parameters)
+    drums = _read_drums(found, parameters)
+    melody, accompaniment, bass = _read_instruments(found, parameters)
     length = found.take(re.compile(r"\b(\d+(?:\.\d+)?)\s*(seconds?|secs?|s|minutes?|mins?)\b", re.IGNORECASE))
     if length:
         found.understood["length"] = f"{length[0]} (the request's own length is used)"
     ignored = [w for w in re.findall(r"[^\W_][\w'/-]*", found.rest) if w.lower() not in _FILLERS]
     if ignored:
         found.understood["ignored"] = ", ".join(ignored)
-    return Settings(tonic, mode, metre, rhythm, tempo, exact, melody, accompaniment, dict(found.understood))
+    return Settings(
+        tonic,
+        mode,
+        metre,
+        rhythm,
+        tempo,
+        exact,
+        melody,
+        accompaniment,
+        bass,
+        drums,
+        dict(found.understood),
+    )
 
 
 class _Findings:
@@ -279,7 +299,24 @@ def _read_tempo(
     return tempo, False
 
 
-def _read_instruments(found: _Findings, parameters: Mapping[str, str]) -> tuple[str, str | None]:
+def _read_drums(found: _Findings, parameters: Mapping[str, str]) -> bool:
+    """Whether the kit plays: "drums", "percussion", "beat", a band; "no drums", "without percussion"."""
+    refused = found.take(_NO_DRUMS) is not None
+    asked = found.take(_DRUMS) is not None
+    band = _BANDS.search(found.rest)
+    drums = not refused and (asked or (band is not None and band[1].lower() in ("band", "quartet")))
+    if "drums" in parameters:
+        if parameters["drums"] not in ("on", "off"):
+            raise RequestError(f"expected drums on or off, got {parameters['drums']!r}")
+        drums = parameters["drums"] == "on"
+    if drums or refused:
+        found.understood["drums"] = "on" if drums else "off"
+    return drums
+
+
+def _read_instruments(found: _Findings, parameters: Mapping[str, str]) -> tuple[str, str | None, str | None]:
+    """Melody, accompaniment and bass."""
+    band = found.take(_BANDS)
     alone = re.search(r"\b(solo|alone|unaccompanied)\b", found.rest, re.IGNORECASE) is not None
     named: list[tuple[int, str]] = []
     words = {word: i.name for i in INSTRUMENTS for word in i.words}
@@ -295,26 +332,42 @@ def _read_instruments(found: _Findings, parameters: Mapping[str, str]) -> tuple[
         for name in names:
             if name not in BY_NAME:
                 raise RequestError(f"expected instruments out of {', '.join(BY_NAME)}, got {name!r}")
-        if len(names) > 2:
-            raise RequestError(f"expected one or two instruments, got {len(names)}")
+        if len(names) > 3:
+            raise RequestError(f"expected one to three instruments, got {len(names)}")
+    bass = next((name for name in names[1:] if name == "bass"), None)
+    if bass is None and len(names) == 3:
+        # Of three the lowest that does not lead is the bass.
+        bass = min(names[1:], key=lambda name: BY_NAME[name].low)
+    if bass is None and band:
+        bass = "bass"
+    names = [name for name in names if name != bass]
     if not names:
-        found.understood["instruments"] = "piano (chosen)"
-        return "piano", None if alone else "piano"
+        names, chosen = ["piano"], " (chosen)"
+    else:
+        chosen = ""
     melody = names[0]
+    if len(names) == 1 and alone and bass is None:
+        found.understood["instruments"] = f"{melody} alone{chosen}"
+        return melody, None, None
     if len(names) == 1:
-        chosen = melody if BY_NAME[melody].polyphonic else "piano"
-        note = "" if chosen == melody else ", accompanied by piano (chosen)"
-        found.understood["instruments"] = melody + (" alone" if alone else note)
-        return melody, None if alone else chosen
-    # The first that can play chords accompanies; two single-line instruments leave the chords to the piano.
-    others = names[1:]
-    chordal = [name for name in others if BY_NAME[name].polyphonic]
-    if not chordal and BY_NAME[melody].polyphonic:
-        melody, chordal = others[0], [melody]
-    accompaniment = chordal[0] if chordal else "piano"
-    found.understood["instruments"] = f"{melody}, accompanied by {accompaniment}" + (
-        "" if chordal else " (chosen)"
-    )
+        accompaniment = melody if BY_NAME[melody].polyphonic and not band else "guitar" if band else "piano"
+        if accompaniment == melody and band:
+            accompaniment = "piano"
+        note = "" if accompaniment == melody else " (chosen)"
+    else:
+        # The first that can play chords accompanies; two single-line instruments leave them to the piano.
+        others = names[1:]
+        chordal = [name for name in others if BY_NAME[name].polyphonic]
+        if not chordal and BY_NAME[melody].polyphonic:
+            melody, chordal = others[0], [melody]
+        accompaniment = chordal[0] if chordal else "piano"
+        note = "" if chordal else " (chosen)"
+    said = melody + chosen
+    if accompaniment != melody or bass or len(names) > 1:
+        said += f", accompanied by {accompaniment}{note}"
+    if bass:
+        said += f", bass played by {'double bass' if bass == 'bass' else bass}"
+    found.understood["instruments"] = said
     unused = [name for name in names if name not in (melody, accompaniment)]
     found.rest += "".join(f" {name}" for name in unused)
-    return melody, accompaniment
+    return melody, accompaniment, bass

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .drumkit import DrumKit
 from .form import TAIL_S
-from .instruments import BY_NAME, EMBEDDING_ROW
+from .instruments import BY_NAME, EMBEDDING_ROW, KIT
 from .loudness import STEP_S, gated_lufs
 from .mastering import TARGET_LUFS, Master, plan_gain_db
 from .mixing import Room, pan_gains
+from .percussion import DrumSynthesiser
 from .score import Part, Score
 from .synthesis import BLOCK_SAMPLES, LEAD_SAMPLES, OVERLAP_SAMPLES, PartSynthesiser, TimedNote
 from .timbre import SAMPLE_RATE, TimbreNetwork
@@ -39,15 +41,9 @@ def timed_notes(score: Score, part: Part) -> list[TimedNote]:
 class _Mix:
     """The dry stereo mix of all parts, by blocks."""
 
-    def __init__(self, network: TimbreNetwork, score: Score, *, seed: int) -> None:
+    def __init__(self, network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int) -> None:
         self._parts = [
-            PartSynthesiser(
-                network,
-                timed_notes(score, part),
-                BY_NAME[part.instrument],
-                EMBEDDING_ROW[part.instrument],
-                seed=(seed, 3, number),
-            )
+            _open_part(network, kit, score, part, seed=(seed, 3, number))
             for number, part in enumerate(score.parts)
         ]
         self._gains = [pan_gains(part.pan, part.gain_db) for part in score.parts]
@@ -71,10 +67,23 @@ class _Mix:
             yield total[:, :BLOCK_SAMPLES]
 
 
-def render_blocks(network: TimbreNetwork, score: Score, *, seed: int) -> Iterator[NDArray[np.float32]]:
+def _open_part(
+    network: TimbreNetwork, kit: DrumKit, score: Score, part: Part, *, seed: tuple[int, ...]
+) -> PartSynthesiser | DrumSynthesiser:
+    """Whatever turns the notes of a part into blocks."""
+    notes = timed_notes(score, part)
+    if part.instrument == KIT.name:
+        return DrumSynthesiser(kit, notes, seed=seed)
+    instrument, row = BY_NAME[part.instrument], EMBEDDING_ROW[part.instrument]
+    return PartSynthesiser(network, notes, instrument, row, seed=seed)
+
+
+def render_blocks(
+    network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int
+) -> Iterator[NDArray[np.float32]]:
     """The finished sound of a score, block after block, float32 (2, n): TAIL_S longer than the score."""
     length = math.ceil((score.length_s + TAIL_S) * SAMPLE_RATE)
-    mix = _Mix(network, score, seed=seed)
+    mix = _Mix(network, kit, score, seed=seed)
     count = -(-(length + LEAD_SAMPLES) // BLOCK_SAMPLES)
     master = Master(SAMPLE_RATE, 2, gain_db=_plan(mix, length, count), length_s=length / SAMPLE_RATE)
     room = Room(SAMPLE_RATE, BLOCK_SAMPLES)

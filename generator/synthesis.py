@@ -34,7 +34,7 @@ _WINDOW_TERMS = (0.35875, 0.48829, 0.14128, 0.01168)
 _LOBE_BINS = 4
 _LOBE_STEPS = 1024
 # Partials below this level are not drawn.
-AUDIBLE_DB = -96.0
+AUDIBLE_DB = -86.0
 VIBRATO_HZ = 5.4
 VIBRATO_DELAY_S = 0.25
 _SLOPE_S = 0.5

@@ -25,10 +25,15 @@ def noise_band_matrix() -> torch.Tensor:
 
     Neighbours overlap so that the columns of bins between the first and last centre sum to one.
     """
-    bins_hz = torch.arange(FFT_SIZE // 2 + 1) * SAMPLE_RATE / FFT_SIZE
+    return mel_bands(NOISE_BANDS, FFT_SIZE, 60.0)
+
+
+def mel_bands(bands: int, fft_size: int, lowest_hz: float) -> torch.Tensor:
+    """Triangular bands from lowest_hz to 20 kHz over the bins of a transform, (bands, fft_size // 2 + 1)."""
+    bins_hz = torch.arange(fft_size // 2 + 1) * SAMPLE_RATE / fft_size
     top = 2595 * math.log10(1 + 20_000 / 700)
-    low = 2595 * math.log10(1 + 60 / 700)
-    mel = torch.linspace(low, top, NOISE_BANDS)
+    low = 2595 * math.log10(1 + lowest_hz / 700)
+    mel = torch.linspace(low, top, bands)
     bins_mel = 2595 * torch.log10(1 + bins_hz / 700)
     spacing = float(mel[1] - mel[0])
     weights = (1 - (bins_mel[None] - mel[:, None]).abs() / spacing).clamp(min=0)

@@ -16,11 +16,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load as load_arrays
 
+from .chordmodel import ChordConfig, ChordModel
 from .composer import Composer, ComposerConfig
+from .drumkit import DrumKit
 from .errors import WeightsError
 from .timbre import TimbreConfig, TimbreNetwork
 
-COMPOSER, TIMBRE, TUNES = "composer.safetensors", "timbre.safetensors", "tunes.safetensors"
+COMPOSER, TIMBRE, DRUMS = "composer.safetensors", "timbre.safetensors", "drums.safetensors"
+CHORDS, TUNES = "chords.safetensors", "tunes.safetensors"
+FILES = (COMPOSER, TIMBRE, DRUMS, CHORDS, TUNES)
 MAX_FILE_BYTES = 32_000_000
 _Model = TypeVar("_Model", bound=torch.nn.Module)
 
@@ -36,7 +40,7 @@ def read_digests(folder: Traversable) -> dict[str, str]:
         digests = json.loads((folder / "digests.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"expected the pinned digests in digests.json, got {error}") from error
-    missing = sorted({COMPOSER, TIMBRE, TUNES} - set(digests))
+    missing = sorted(set(FILES) - set(digests))
     if missing:
         raise WeightsError(f"expected a pinned digest for each weights file, got none for {missing[0]}")
     return {str(name): str(digest) for name, digest in digests.items()}
@@ -78,6 +82,18 @@ def load_timbre(data: bytes) -> TimbreNetwork:
     """The timbre network in float32."""
     model = TimbreNetwork(TimbreConfig(**_config(data)))  # type: ignore[arg-type]
     return _fill(model, data)
+
+
+def load_chords(data: bytes) -> ChordModel:
+    """The chord model in float32."""
+    config = _config(data)
+    labels = tuple((int(root), str(quality), int(bass)) for root, quality, bass in config["labels"])  # type: ignore[attr-defined]
+    return _fill(ChordModel(ChordConfig(labels, int(config["hidden"]), int(config["rank"]))), data)  # type: ignore[call-overload]
+
+
+def load_drums(data: bytes) -> DrumKit:
+    """The drum kit in float32."""
+    return _fill(DrumKit(), data)
 
 
 def _fill(model: _Model, data: bytes) -> _Model:

@@ -15,6 +15,7 @@ from generator import Cancelled, Engine, Request, RequestError, Result, open_eng
 from generator.loudness import loudness_lufs, true_peak
 from generator.notation import parse_tune, split_tunes
 from generator.tune import interior_bars_exact
+from generator.weights import FILES
 
 PROMPT = "slow waltz in D minor, piano"
 
@@ -90,7 +91,7 @@ def test_notes_sound_where_the_score_says(waltz: Result) -> None:
 
 def test_the_model_names_its_weights_and_libraries(waltz: Result) -> None:
     assert waltz.model.engine == "embedded"
-    assert set(waltz.model.weights) == {"composer.safetensors", "timbre.safetensors", "tunes.safetensors"}
+    assert set(waltz.model.weights) == set(FILES)
     assert all(len(value) == 64 for value in waltz.model.weights.values())
     assert torch.__version__.startswith(waltz.model.libraries["torch"].split("+")[0])
     assert waltz.copy_check is not None
@@ -99,7 +100,7 @@ def test_the_model_names_its_weights_and_libraries(waltz: Result) -> None:
 
 
 def test_same_request_gives_the_same_samples_on_one_and_two_threads(engine: Engine) -> None:
-    request = Request("jig in G, fiddle and guitar", 6.0, 5)
+    request = Request("jig in G, fiddle, guitar, bass and drums", 6.0, 5)
     before = torch.get_num_threads()
     found = []
     try:

@@ -44,6 +44,18 @@ def test_slow_waltz_in_d_minor_for_piano() -> None:
         ("lullaby", "metre", "3/4"),
         ("minuets", "rhythm", "waltz"),
         ("in 6/8", "rhythm", "jig"),
+        ("reel for fiddle, guitar and bass", "bass", "bass"),
+        ("harp, flute and cello", "bass", "cello"),
+        ("waltz", "bass", None),
+        ("reel with drums", "drums", True),
+        ("march, fife and drum", "drums", True),
+        ("jig with percussion", "drums", True),
+        ("jig", "drums", False),
+        ("reel for a band, no drums", "drums", False),
+        ("reel for a folk band", "drums", True),
+        ("fiddle quartet", "accompaniment", "guitar"),
+        ("air for a trio", "bass", "bass"),
+        ("air for a trio", "drums", False),
     ],
 )
 def test_words(prompt: str, field: str, expected: object) -> None:
@@ -90,7 +102,8 @@ def test_parameters_override_the_prompt() -> None:
         ({"tempo_bpm": "999"}, "999"),
         ({"tempo_bpm": "nan"}, "nan"),
         ({"instruments": "kazoo"}, "'kazoo'"),
-        ({"instruments": "piano, harp, flute"}, "got 3"),
+        ({"instruments": "piano, harp, flute, bass"}, "got 4"),
+        ({"drums": "loud"}, "'loud'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(parameters: dict[str, str], message: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from generator.errors import WeightsError
 from generator.weights import (
     COMPOSER,
+    FILES,
     TIMBRE,
-    TUNES,
     load_sequences,
     read_digests,
     read_weights,
@@ -21,7 +21,7 @@ from generator.weights import (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the published weights."""
-    for name in (COMPOSER, TIMBRE, TUNES, "digests.json"):
+    for name in (*FILES, "digests.json"):
         shutil.copy(str(weights_folder() / name), tmp_path / name)
     return tmp_path
 
@@ -31,7 +31,7 @@ def test_published_weights_have_their_pinned_digests_and_are_small(folder: Path)
     assert sum(len(read_weights(folder, name, digest)) for name, digest in digests.items()) < 15_000_000
 
 
-@pytest.mark.parametrize("name", [COMPOSER, TIMBRE, TUNES])
+@pytest.mark.parametrize("name", FILES)
 def test_one_changed_byte_is_refused(folder: Path, name: str) -> None:
     data = bytearray((folder / name).read_bytes())
     data[-1] ^= 1
@@ -54,6 +54,6 @@ def test_digests_must_be_complete(folder: Path, text: str) -> None:
 
 
 def test_the_index_of_sequences_is_sorted(folder: Path) -> None:
-    sequences = load_sequences((folder / TUNES).read_bytes())
+    sequences = load_sequences((folder / "tunes.safetensors").read_bytes())
     assert len(sequences) > 100_000
     assert bool((sequences[1:] > sequences[:-1]).all())
