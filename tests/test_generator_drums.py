@@ -27,6 +27,7 @@ def kit() -> DrumKit:
     return load_drums(read_weights(folder, DRUMS_FILE, read_digests(folder)[DRUMS_FILE]))
 
 
+@cache
 def stroke(name: str, velocity: int = 90, seed: int = 1) -> np.ndarray:
     """One stroke, float64."""
     return strike(kit(), DRUM_OF_KEY[KEYS[name]], velocity, np.random.default_rng(seed)).astype(np.float64)
@@ -50,7 +51,8 @@ def test_a_stroke_is_loud_at_once_and_dies_away(drum: object) -> None:
 
 
 def test_drums_are_told_apart_by_their_spectra() -> None:
-    found = {drum.name: centroid_hz(stroke(drum.name)) for drum in DRUMS}
+    names = ("kick", "low tom", "snare", "closed hat", "open hat", "crash")
+    found = {name: centroid_hz(stroke(name)[: SAMPLE_RATE // 2]) for name in names}
     assert found["kick"] < 500
     assert found["low tom"] < found["snare"] < found["closed hat"]
     assert all(found[name] > 3_000 for name in ("closed hat", "open hat", "crash"))
@@ -108,7 +110,7 @@ def test_patterns_stay_in_their_bar_and_begin_on_one(rhythm: str, metre: str) ->
 
 
 def test_fitting_finds_a_falling_mode_and_leaves_the_noise() -> None:
-    t = torch.arange(int(0.12 * SAMPLE_RATE), dtype=torch.float64) / SAMPLE_RATE
+    t = torch.arange(int(0.08 * SAMPLE_RATE), dtype=torch.float64) / SAMPLE_RATE
     wave = damped_mode(t, *(torch.tensor([v], dtype=torch.float64) for v in (60.0, 12.0, 0.7)))[0]
     sound = 0.5 * wave.real + 1e-3 * torch.from_numpy(np.random.default_rng(1).standard_normal(len(t)))
     hertz, decay, glide, taken = fit_mode(sound, gliding=True)
