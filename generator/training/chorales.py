@@ -285,14 +285,16 @@ def main() -> None:
     model = ChordModel(ChordConfig(tuple((label.root, label.quality, label.bass) for label in common)))
     tables, held_out = make_tables(training, known), make_tables(validation, known)
     optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3, weight_decay=0.05)
-    pieces = [(table, rows) for table in tables for rows in torch.arange(len(table.label)).split(BATCH)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 6e-3, total_steps=arguments.epochs * len(pieces)
-    )
+    steps = sum(-(-len(table.label) // BATCH) for table in tables)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 6e-3, total_steps=arguments.epochs * steps)
     best, kept = np.inf, copy.deepcopy(model.state_dict())
     for epoch in range(1, arguments.epochs + 1):
         orders = [torch.from_numpy(shuffler.permutation(len(table.label))) for table in tables]
-        pieces = [(t, rows) for t, order in zip(tables, orders, strict=True) for rows in order.split(BATCH)]
+        pieces = [
+            (table, order[start : start + BATCH])
+            for table, order in zip(tables, orders, strict=True)
+            for start in range(0, len(order), BATCH)
+        ]
         for index in shuffler.permutation(len(pieces)):
             loss = negative_log_likelihood(model, *pieces[index])
             optimiser.zero_grad(set_to_none=True)
