@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from conftest import SAMPLE_RATE, Shell, make_music
 from http_service import served
+from scipy import signal
 
 import ledger
 from api.audiofile import PcmDigest
@@ -29,6 +30,7 @@ from api.installation import Installation, make_installation, open_installation
 from api.issuing import issue
 from api.metering import DECLARED, MEASURED, Meter
 from api.release import name_asset
+from api.resemblance import ResemblancePolicy
 from api.settings import Settings, read_settings
 from api.tape import Tape
 from api.verification import verify
@@ -203,6 +205,30 @@ def test_the_same_piece_is_refused_and_an_engine_that_breaks_leaves_nothing(
             issue(installation, engine, Request("stop halfway", SONG_S, 1))
         assert installation.store.state().size == 2
         assert list(installation.settings.incoming.iterdir()) == []
+
+
+def test_what_an_engine_plays_is_held_against_the_catalogue(
+    issued_home: tuple[Path, str], jukebox: Path, tmp_path: Path
+) -> None:
+    """The registered song again, 3 % faster and quieter: other samples, the same sound."""
+    home = tmp_path / "ledger"
+    shutil.copytree(issued_home[0], home)
+    shutil.copytree(jukebox.parent, tmp_path / "jukebox")
+    song, _ = soundfile.read(jukebox.parent / "song.wav", always_2d=True)
+    faster = signal.resample(song, round(len(song) / 1.03))
+    soundfile.write(tmp_path / "jukebox" / "song.wav", 0.7 * faster, RATE, subtype="PCM_24")
+    write_engines(read_settings(home, {}), tmp_path / "jukebox" / jukebox.name)
+    with opened(home) as installation:
+        engine = EngineRack.of(installation.settings).get("jukebox")
+        request = Request("our song", len(faster) / RATE, 2)
+        with pytest.raises(RegisteredError, match="sounds like track") as caught:
+            issue(installation, engine, request)
+        assert caught.value.track_id == issued_home[1]
+        issued = issue(installation, engine, request, resemblance=ResemblancePolicy.ALLOW)
+        assert issued.nearest[0].track_id == issued_home[1]
+        assert issued.nearest[0].speed == pytest.approx(1.03, abs=0.002)
+        (relation,) = read_predicate(installation, issued.track_id)["relations"]
+    assert (relation["relation"], relation["track_id"]) == ("conflicts-with", issued_home[1])
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def measure_agreement(query: SketchQuery, track: Sketch, placement: Placement) -
     ValueError
         The sketch is of another profile than the query.
     """
-    first, weighted, signs = _compare(query, track, placement)
+    first, weighted, signs = compare_words(query, track, placement)
     products = weighted * signs
     return Agreement(
         first_word=first,
@@ -121,7 +121,7 @@ def measure_agreement(query: SketchQuery, track: Sketch, placement: Placement) -
 
 def measure_background(query: SketchQuery, track: Sketch, placement: Placement) -> Background:
     """Measure what a placed query would agree with other music of the kind of its stretch of the track."""
-    _, weighted, signs = _compare(query, track, placement)
+    _, weighted, signs = compare_words(query, track, placement)
     words = len(signs)
     if words < 2 * LEAST_SHIFT_WORDS + 2 or not weighted.any():
         return NO_BACKGROUND
@@ -157,10 +157,12 @@ def bound_false_alarm(agreement: float, trials: int, background: Background = NO
     return min(1.0, max(LEAST_PROBABILITY, trials * tail))
 
 
-def _compare(
+def compare_words(
     query: SketchQuery, track: Sketch, placement: Placement
 ) -> tuple[int, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the first word, the query's weighted signs and the track's signs; 0 where nothing compares."""
+    """Return the first word, the query's differences, clipped, and the track's signs, float32 (words, bits)
+    both; 0 where nothing compares.
+    """
     frames = placed_frames(query, track, placement)
     count = len(frames.audible)
     bits = word_bits(track.words[frames.first_word : frames.first_word + count], query.profile.bits)
