@@ -38,11 +38,13 @@ from watermark.identity.outcome import Fingerprint, Identification, Sketch
 from watermark.identity.profile import PROFILE
 from watermark.identity.search import Index, identify
 from watermark.identity.segment import (
+    HEAD_BYTES,
     Segment,
     SegmentError,
     build_segment,
     format_segment,
     merge_segments,
+    parse_kind,
     parse_segment,
 )
 
@@ -226,6 +228,14 @@ class Catalogue:
         except SegmentError as error:
             raise LedgerFolderError(f"{path}: {error}; {ANEW}") from error
 
+    def _read_kind(self, name: str) -> str:
+        path = self._segment_path(name)
+        try:
+            with path.open("rb") as file:
+                return parse_kind(file.read(HEAD_BYTES)).name
+        except (OSError, SegmentError) as error:
+            raise LedgerFolderError(f"{path}: {error}; {ANEW}") from error
+
     def _segment_path(self, name: str) -> Path:
         return self._folder / "segments" / f"{name}.seg"
 
@@ -245,7 +255,7 @@ class Catalogue:
             tiers: dict[tuple[str, int], list[SegmentRow]] = {}
             for segment in self.rows.list_segments():
                 if segment.name not in kinds:
-                    kinds[segment.name] = self._open_segment(segment.name).kind.name
+                    kinds[segment.name] = self._read_kind(segment.name)
                 tier = int(math.log(max(segment.recordings, 1), MERGED) + 1e-9)
                 tiers.setdefault((kinds[segment.name], tier), []).append(segment)
             full = next((tiers[tier] for tier in sorted(tiers) if len(tiers[tier]) >= MERGED), None)

@@ -30,6 +30,7 @@ IndexArray = npt.NDArray[np.int64]
 
 MAGIC = b"PVSG"
 VERSION = 1
+HEAD_BYTES = 48
 PAGE = 4096
 PAGE_POSTINGS = PAGE // 8
 # Silence between two tracks on the time line: a window of a query that starts before its track, or goes on
@@ -212,16 +213,8 @@ def parse_segment(
         vouches for them.
     """
     view = np.frombuffer(data, np.uint8)
-    head = view[:48].tobytes()
-    if len(head) < 48 or head[:4] != MAGIC:
-        raise SegmentError("expected a segment, got other bytes")
-    if head[4] != VERSION:
-        raise SegmentError(f"expected a segment of version {VERSION}, got version {head[4]}")
-    kinds = {kind.peaks: kind for kind in (profile.rich, profile.lean)}
-    if head[5] not in kinds:
-        raise SegmentError(f"expected a segment of kind {list(kinds)}, got {head[5]}")
-    if head[8:16] != profile.name.encode("ascii").ljust(8, b"\0"):
-        raise SegmentError(f"expected a segment of profile {profile.name!r}, got {head[8:16]!r}")
+    head = view[:HEAD_BYTES].tobytes()
+    kind = parse_kind(head, profile=profile)
     tracks, postings, fences = (int(n) for n in np.frombuffer(head, "<u8", 3, 16))
     table = 24 * tracks + 8 * fences
     first = PAGE + table + -table % PAGE
@@ -232,13 +225,33 @@ def parse_segment(
     columns = [np.array(view[PAGE + 8 * tracks * k :][: 8 * tracks].view("<i8")) for k in range(3)]
     return Segment(
         profile_name=profile.name,
-        kind=kinds[head[5]],
+        kind=kind,
         tracks=columns[0],
         starts=columns[1],
         frames=columns[2],
         fences=np.array(view[PAGE + 24 * tracks :][: 8 * fences].view("<u8")),
         postings=view[first:].view("<u8"),
     )
+
+
+def parse_kind(head: bytes, *, profile: FingerprintProfile = PROFILE) -> KeyKind:
+    """Read from the first `HEAD_BYTES` of a segment which kind of index it is.
+
+    Raises
+    ------
+    SegmentError
+        They are of no segment of this profile.
+    """
+    if len(head) < HEAD_BYTES or head[:4] != MAGIC:
+        raise SegmentError("expected a segment, got other bytes")
+    if head[4] != VERSION:
+        raise SegmentError(f"expected a segment of version {VERSION}, got version {head[4]}")
+    kinds = {kind.peaks: kind for kind in (profile.rich, profile.lean)}
+    if head[5] not in kinds:
+        raise SegmentError(f"expected a segment of kind {list(kinds)}, got {head[5]}")
+    if head[8:16] != profile.name.encode("ascii").ljust(8, b"\0"):
+        raise SegmentError(f"expected a segment of profile {profile.name!r}, got {head[8:16]!r}")
+    return kinds[head[5]]
 
 
 def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
