@@ -19,6 +19,8 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from ledger.database import open_database
 
+from .registry import TrackRow
+
 
 class FingerprintRow(SQLModel, table=True):
     """The fingerprint of one recording; digests are lower-case hex SHA-256.
@@ -36,7 +38,8 @@ class FingerprintRow(SQLModel, table=True):
 
     number: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True, autoincrement=True))
     track_id: str | None = Field(
-        default=None, sa_column=Column(Text, ForeignKey("track.track_id", ondelete="CASCADE"))
+        default=None,
+        sa_column=Column(Text, ForeignKey(f"{TrackRow.__tablename__}.track_id", ondelete="CASCADE")),
     )
     name: str = Field(sa_column=Column(Text, nullable=False))
     profile: str = Field(sa_column=Column(Text, nullable=False))
