@@ -7,10 +7,11 @@
     |- contents.jsonl                      a row for each of these files: path, bytes, SHA-256
     `- manifest.json                       DSSE envelope over a statement about contents.jsonl; written last
 
-The database is copied first, then incoming/, then the rest, while the catalogue is held still. So every file
-that a row speaks of is there: files come before their rows (`api.release`), a track that moved from incoming/
-to tracks/ meanwhile is in one of them, and what is half made is finished or removed by the next start, as
-after a crash. A folder without its manifest is an unfinished backup, and is refused.
+The database is copied first, and with it the catalogue, which is held still for so long; then incoming/, then
+the rest, while releases go on. So every file that a row speaks of is there: files come before their rows
+(`api.release`), a track that moved from incoming/ to tracks/ meanwhile is in one of them, and what is half
+made is finished or removed by the next start, as after a crash. A folder without its manifest is an
+unfinished backup, and is refused.
 
 Not in it: the lock store, which is there to notice that an old backup was restored; the secret keys, unless
 they are asked for; the queue of jobs, which makes itself anew; and locks.
@@ -92,12 +93,13 @@ def make_backup(
     settings = installation.settings
     if passphrase is not None:
         check_passphrase(passphrase)
-    _make_folder(folder)
+    _make_folder(settings, folder)
     try:
         with installation.catalogue.hold():
             note = installation.store.latest_checkpoint()  # before the copy: what it says is in there
             copy_database(settings, folder / name_copy(settings))
-            _copy_files(settings, folder / FILES_NAME, progress)
+            _copy_tree(settings, settings.catalogue, folder / FILES_NAME)
+        _copy_files(settings, folder / FILES_NAME, progress)
     except OSError as error:
         raise WriteError(f"{folder}: cannot be written: {error.strerror}") from error
     if passphrase is not None:
@@ -188,7 +190,9 @@ def _read(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(settings: Settings, folder: Path) -> None:
+    if folder.resolve().is_relative_to(settings.home.resolve()):
+        raise BackupError(f"{folder}: expected a folder outside the ledger folder, which is what is copied")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -200,18 +204,20 @@ def _make_folder(folder: Path) -> None:
 
 
 def _copy_files(settings: Settings, target: Path, progress: Progress) -> None:
+    """Copy what is not the catalogue's; incoming/ first, see the module."""
     names = sorted(path.name for path in settings.home.iterdir() if not path.name.startswith(LEFT_OUT))
-    names.sort(key=lambda name: name != settings.incoming.name)  # first, see the module
-    apart = {settings.lock_store, settings.keys}
+    names.sort(key=lambda name: name != settings.incoming.name)
     for number, name in enumerate(names):
-        source = settings.home / name
-        if source.is_dir():
-            for path in sorted(source.rglob("*")):
-                if path not in apart and not any(parent in apart for parent in path.parents):
-                    _copy(path, target / path.relative_to(settings.home))
-        elif source not in apart:
-            _copy(source, target / name)
+        if name != settings.catalogue.name:
+            _copy_tree(settings, settings.home / name, target)
         progress("copy", (number + 1) / len(names))
+
+
+def _copy_tree(settings: Settings, source: Path, target: Path) -> None:
+    apart = {settings.lock_store, settings.keys}
+    for path in sorted((source, *source.rglob("*"))):
+        if path not in apart and not any(parent in apart for parent in path.parents):
+            _copy(path, target / path.relative_to(settings.home))
 
 
 def _copy(source: Path, target: Path) -> None:

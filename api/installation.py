@@ -32,6 +32,7 @@ from .keyring import (
     read_public_keys,
     write_public_keys,
 )
+from .objectstore import ObjectStore, open_objects
 from .registry import Registry
 from .settings import Settings
 from .timestamping import Authority, read_authorities
@@ -61,6 +62,7 @@ class Installation:
     cases: Cases
     access_log: AccessLog
     authorities: tuple[Authority, ...] = ()
+    objects: ObjectStore | None = None
 
     def __enter__(self) -> "Installation":
         return self
@@ -186,6 +188,7 @@ def open_installation(settings: Settings) -> Installation:
     public = read_public_keys(settings)
     keyring = open_keyring(settings)
     policy, authorities = read_witness_policy(settings), read_authorities(settings)
+    objects = open_objects(settings)
     guard = FileGuard(settings.lock_store) if settings.lock_store else None
     store = Store(settings.database_url, guard=guard)
     # The database is not trusted: the key it names must be the one this installation knows.
@@ -214,6 +217,7 @@ def open_installation(settings: Settings) -> Installation:
         Cases(url),
         AccessLog(url),
         authorities,
+        objects,
     )
 
 

@@ -8,7 +8,7 @@ Order of writes, for a track T:
 3. ledger: the signed entry                                   <- the commit point
 4. incoming/T/bundle.json is written and synced
 5. incoming/T/ is renamed to tracks/T/ in one step, and the folders are synced
-6. the catalogue of fingerprints takes it in
+6. the catalogue of fingerprints takes it in, and the object store its files, where there is one
 7. registry: state `released`
 
 A crash before 3 leaves something that was never acknowledged: `recover` removes it. A crash after 3 leaves a
@@ -100,6 +100,8 @@ def finish_release(installation: Installation, track: TrackRow) -> Path:
     except OSError as error:
         raise WriteError(f"{final}: cannot be released: {error.strerror}") from error
     add_released(installation, track)
+    if installation.objects is not None:
+        installation.objects.put_track(track.track_id, final)
     installation.registry.release(track.track_id)
     return final
 

@@ -5,6 +5,7 @@
 | PROVENOTE_HOME | the ledger folder | ./provenote-ledger |
 | PROVENOTE_KEYS | the folder with the secret keys, where they are kept apart | keys/ in the ledger folder |
 | PROVENOTE_DATABASE | URL of the database: postgresql://USER:PASSWORD@HOST/NAME | ledger.db in the folder |
+| PROVENOTE_OBJECTS | URL (fsspec) of an object store for released files as well: s3://bucket/prefix | |
 | PROVENOTE_API_TOKEN | API token of the service (32 characters or more) instead of the one of `init` | |
 | PROVENOTE_MAX_UPLOAD_MB | largest audio file taken, in MiB | 2048 |
 | PROVENOTE_MAX_SECONDS | longest recording taken, in seconds | 7200 |
@@ -91,6 +92,7 @@ class Settings:
     training_use: str = "notAllowed"
     credentials: bool = True
     access: AccessSettings = DEFAULT_ACCESS
+    objects_url: str | None = field(default=None, repr=False)  # it may have a password
     given_database_url: str | None = field(default=None, repr=False)  # it may have a password
     api_token: str | None = field(default=None, repr=False)
 
@@ -216,6 +218,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         training_use=_read_training(environment),
         credentials=_read_choice(environment, "PROVENOTE_CREDENTIALS", default=True),
         access=read_access_settings(environment),
+        objects_url=environment.get("PROVENOTE_OBJECTS") or None,
         given_database_url=_read_database(environment),
         api_token=token,
     )

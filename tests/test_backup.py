@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 from conftest import Shell, Stamped
+from ledger_editor import edit
 
 from api.backup import CONTENTS_NAME, FILES_NAME, KEYS_NAME, MANIFEST_NAME, check_backup, make_backup
+from api.databasecopy import copy_database
 from api.errors import BackupError, LedgerFolderError, RefusedError
 from api.installation import check_layout, open_installation
 from api.jobtable import JobRow
 from api.keybackup import open_folder, seal_folder
 from api.outcomes import BAD, USAGE
+from api.release import recover
 from api.restoration import drop_moved, restore_backup
-from api.settings import read_settings
+from api.settings import Settings, read_settings
 from ledger import PublicKey, SigningKey
 from ledger.errors import RollbackError
 
@@ -151,6 +154,39 @@ def test_a_damaged_backup_is_found_out_and_not_restored(
     with pytest.raises(BackupError):
         restore_backup(backup, settings, report_keys)
     assert not settings.home.exists()
+
+
+def test_a_backup_is_not_made_into_what_it_copies(stamped: Stamped) -> None:
+    with (
+        open_installation(read_settings(stamped.home, {})) as installation,
+        pytest.raises(BackupError, match="outside the ledger folder"),
+    ):
+        make_backup(installation, stamped.home / "tracks" / "backup")
+
+
+def test_a_track_released_while_the_files_are_copied_is_in_the_backup_once_restored(
+    stamped: Stamped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A track is logged and in incoming/ when the database is copied, and in tracks/ when the files are."""
+    settings = read_settings(stamped.home, {})
+    final, incoming = settings.tracks / stamped.track_id, settings.incoming / stamped.track_id
+
+    def copy_then_move(copied: Settings, target: Path) -> None:
+        copy_database(copied, target)
+        incoming.rename(final)
+
+    final.rename(incoming)
+    with edit(settings.database_url) as editor:
+        editor.execute("UPDATE track SET state = 'pending'")
+    monkeypatch.setattr("api.backup.copy_database", copy_then_move)
+    with open_installation(settings) as installation:
+        made = make_backup(installation, tmp_path / "backup", passphrase=PASSPHRASE)
+        keys = installation.public.reports
+    restored = read_settings(tmp_path / "restored", {})
+    restore_backup(made.folder, restored, keys, passphrase=PASSPHRASE)
+    with open_installation(restored) as installation:
+        assert recover(installation).finished == (stamped.track_id,)
+        assert installation.registry.get_released(stamped.track_id)
 
 
 def test_a_restoration_overwrites_nothing(

@@ -1,11 +1,13 @@
 """Verifying files, and everything public about a track; its audio and its opened bundle need a key."""
 
 import json
+import secrets
 import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 import ledger
@@ -44,7 +46,7 @@ from .schemas import (
     TrackList,
     VerificationReport,
 )
-from .uploads import UPLOAD_BODY, receive_upload
+from .uploads import PREFIX, UPLOAD_BODY, receive_upload
 
 router = APIRouter(dependencies=[open_to_all()])
 AnyCaller = Annotated[Caller, open_to_all()]
@@ -251,7 +253,17 @@ def get_bundle(track_id: TrackId, context: UsedContext, caller: AnyCaller) -> Re
 def get_audio(track_id: TrackId, context: UsedContext) -> FileResponse:
     """Return the released file, byte for byte."""
     track = context.installation.registry.get_released(track_id)
-    return _send_file(context, track_id, track.audio_name, MEDIA_TYPES[track.container])
+    path = context.installation.settings.tracks / track_id / track.audio_name
+    if path.is_file() or context.installation.objects is None:
+        return _send_file(context, track_id, track.audio_name, MEDIA_TYPES[track.container])
+    fetched = context.installation.settings.incoming / f"{PREFIX}{secrets.token_hex(8)}"
+    context.installation.objects.fetch(track_id, track.audio_name, fetched, sha256=track.file_sha256)
+    return FileResponse(
+        fetched,
+        media_type=MEDIA_TYPES[track.container],
+        filename=f"{track_id}{path.suffix}",
+        background=BackgroundTask(fetched.unlink, missing_ok=True),
+    )
 
 
 @router.get(
