@@ -112,8 +112,18 @@ def test_a_finder_reads_the_mark_without_its_pilot(marked: np.ndarray) -> None:
     assert payload_statistic(best.cells.astype(np.float64), LAYOUT, codeword) > 15
 
 
+def test_a_mark_whose_pilot_was_inverted_is_found(marked: np.ndarray) -> None:
+    inverted = replace(
+        LAYOUT, sync_chips=LAYOUT.sync_chips - 2 * LAYOUT.pilot_chips, pilot_chips=-LAYOUT.pilot_chips
+    )
+    finder = Finder(inverted)
+    assert finder.read(segment_of(marked[:, 7 * RATE : 15 * RATE]), 0.0, 8.0, alone=True)
+    best = finder.segments[0].best
+    assert best.placement.first_block == block_at(7.0, best.placement)
+
+
 def test_segments_that_show_nothing_alone_are_read_together(marked: np.ndarray) -> None:
-    noise = np.random.default_rng(2).standard_normal(marked.shape)
+    noise = np.random.default_rng(3).standard_normal(marked.shape)
     noisy = (marked + NOISE * marked.std() * noise).astype(np.float32)
 
     def detect(audio: np.ndarray) -> watermark.Detection:
@@ -130,4 +140,4 @@ NOISE = 0.15
 
 
 def test_every_place_of_the_search_is_counted() -> None:
-    assert places_in_sequence(LAYOUT, 6) > 3 * PN3.sequence_columns * PN3.search_steps
+    assert places_in_sequence(LAYOUT, 6) > 6 * PN3.sequence_columns * PN3.search_steps

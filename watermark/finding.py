@@ -58,7 +58,7 @@ LIKELIEST = 3
 # do not stand out.
 FAINT = 120
 # Segments that are searched together, and their common placements that are read.
-TOGETHER, PLACED_TOGETHER = 3, 2
+TOGETHER, PLACED_TOGETHER = 3, 4
 # Placements from which cuts are followed.
 FOLLOWED = 3
 # A lead to follow where the search has none: no change of scale or pitch, any place.

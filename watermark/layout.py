@@ -92,14 +92,16 @@ def row_limits(profile: Profile) -> tuple[int, ...]:
     return tuple(int(count) for count in counts[-3:])
 
 
-@lru_cache(maxsize=8)
-def lowest_rows(layout: Layout, rows: int) -> Layout:
-    """Return the layout with synchronisation in the lowest `rows` rows alone."""
-    above = np.arange(layout.sync_chips.shape[1]) >= rows
+@lru_cache(maxsize=16)
+def lowest_rows(layout: Layout, rows: int, *, pilot: bool = True) -> Layout:
+    """Return the layout with synchronisation in the lowest `rows` rows alone, with or without the pilot."""
+    below = np.arange(layout.sync_chips.shape[1]) < rows
+    kept = layout.pilot_chips if pilot else np.zeros_like(layout.pilot_chips)
+    sync = layout.sync_chips if pilot else layout.sync_chips - layout.pilot_chips
     return replace(
         layout,
-        sync_chips=np.where(above, 0, layout.sync_chips).astype(np.int8),
-        pilot_chips=np.where(above, 0, layout.pilot_chips).astype(np.int8),
+        sync_chips=np.where(below, sync, 0).astype(np.int8),
+        pilot_chips=np.where(below, kept, 0).astype(np.int8),
     )
 
 

@@ -219,8 +219,11 @@ def row_weights(cells: DoubleArray, layout: Layout) -> DoubleArray:
     of `false_alarm` for the payload holds with any weights.
     """
     kernel = np.hanning(2 * SMOOTHED_ROWS + 3)[1:-1]
-    is_sync = layout.sync_chips != 0
-    correlation = np.convolve((layout.sync_chips * cells).sum(axis=0), kernel)[SMOOTHED_ROWS:-SMOOTHED_ROWS]
+    chips = layout.sync_chips
+    if layout.masks is not None and (layout.pilot_chips * cells).sum() < 0:
+        chips = chips - layout.pilot_chips  # somebody has wiped it
+    is_sync = chips != 0
+    correlation = np.convolve((chips * cells).sum(axis=0), kernel)[SMOOTHED_ROWS:-SMOOTHED_ROWS]
     energy = np.convolve((cells * cells * is_sync).sum(axis=0), kernel)[SMOOTHED_ROWS:-SMOOTHED_ROWS]
     survival = np.maximum(correlation, 0.0) / np.maximum(energy, 1e-12)
     if not survival.any():

@@ -146,16 +146,20 @@ def steps_of(layout: Layout) -> float:
 @dataclass(frozen=True)
 class Place:
     """Where in the sequence a signal lies: the step of the sequence that its step 0 is; by how many of the
-    lowest rows, and with which statistic.
+    lowest rows, with or without the pilot, and with which statistic.
     """
 
     step: int
     rows: int
+    pilot: bool
     statistic: float
 
 
 def search_rows(rows: Sequence[Rows], layout: Layout, keep: int) -> list[Place]:
-    """Return the `keep` best places in the whole sequence of rows that follow one another, best first."""
+    """Return the `keep` best places in the whole sequence of rows that follow one another, best first.
+
+    Each place is judged with the pilot and without: somebody may have inverted it.
+    """
     first = rows[0].first_step
     count = min(rows[-1].first_step + len(rows[-1].values) - first, TRANSFORM_STEPS // 2)
     if layout.masks is None or count < 1:
@@ -174,15 +178,19 @@ def search_rows(rows: Sequence[Rows], layout: Layout, keep: int) -> list[Place]:
         fft.irfft(np.add.reduceat(product, (0, *limits[:-1]), axis=1).T, TRANSFORM_STEPS)[:, :hop]
         for product in products
     ]
-    correlation = np.cumsum(np.concatenate(by_group, axis=1)[:, :steps], axis=0)
-    share = (layout.sync_chips != 0).mean()
+    without = np.cumsum(np.concatenate(by_group, axis=1)[:, :steps], axis=0)
+    pilot = np.cumsum(_correlate_pilot(values, layout), axis=0)
+    with_pilot = without + np.tile(pilot, layout.profile.blocks)
+    shares = {True: (layout.sync_chips != 0).mean()}
+    shares[False] = shares[True] - (layout.pilot_chips != 0).mean()
     found: list[Place] = []
-    for values_of, limit in zip(correlation, limits, strict=True):
-        energy = max(float(np.sqrt((values[:, :limit] ** 2).sum() * share)), 1e-12)
-        found += [
-            Place((step - first) % steps, limit, float(values_of[step]) / energy)
-            for step in np.argpartition(-values_of, NEAR_STEPS * keep)[: NEAR_STEPS * keep].tolist()
-        ]
+    for has_pilot, correlation in ((True, with_pilot), (False, without)):
+        for values_of, limit in zip(correlation, limits, strict=True):
+            energy = max(float(np.sqrt((values[:, :limit] ** 2).sum() * shares[has_pilot])), 1e-12)
+            found += [
+                Place((step - first) % steps, limit, has_pilot, float(values_of[step]) / energy)
+                for step in np.argpartition(-values_of, NEAR_STEPS * keep)[: NEAR_STEPS * keep].tolist()
+            ]
     found.sort(key=lambda place: -place.statistic)
     distinct: list[Place] = []
     for place in found:
@@ -205,7 +213,7 @@ def settle_at(place: Place, segment: Segment, layout: Layout, start_frames: floa
     best statistic near it. The statistic is that of the place's rows.
     """
     placement = placement_at(place, layout, start_frames)
-    return settle(segment, lowest_rows(layout, place.rows), placement)
+    return settle(segment, lowest_rows(layout, place.rows, pilot=place.pilot), placement)
 
 
 def cells_at(rows: Rows, place: Place, layout: Layout) -> DoubleArray:
@@ -241,18 +249,34 @@ def search_sequence(segment: Segment, layout: Layout, keep: int) -> list[Placeme
 def places_in_sequence(layout: Layout, keep: int) -> int:
     """Return how many placements `search_sequence` tries."""
     profile = layout.profile
-    return len(row_limits(profile)) * profile.sequence_columns * profile.search_steps + SETTLED * keep
+    return 2 * len(row_limits(profile)) * profile.sequence_columns * profile.search_steps + SETTLED * keep
+
+
+def _correlate_pilot(values: FloatArray, layout: Layout) -> FloatArray:
+    """Return the correlation of rows, (steps, rows), with the pilot at each step of a block, by groups of
+    rows: (groups, steps of a block).
+    """
+    profile = layout.profile
+    period = profile.period_columns * profile.search_steps
+    pattern = np.repeat(layout.pilot_chips.astype(np.float32), profile.search_steps, axis=0)
+    spectrum = np.conj(fft.rfft(fold(values.astype(np.float64), 0, period), axis=0)) * fft.rfft(
+        pattern, axis=0
+    )
+    groups = np.add.reduceat(spectrum, (0, *row_limits(profile)[:-1]), axis=1)
+    return np.asarray(fft.irfft(groups.T, period), np.float32)
 
 
 @lru_cache(maxsize=2)
 def _sequence_spectra(layout: Layout) -> list[npt.NDArray[np.complex64]]:
-    """Return the spectra of overlapping parts of the sequence's pattern, (frequencies, rows) each.
+    """Return the spectra of overlapping parts of the sequence's pattern without the pilot, (frequencies,
+    rows) each.
 
     Each part gives the correlation at half a transform's steps.
     """
     assert layout.masks is not None
     profile = layout.profile
-    pattern = (layout.sync_chips * layout.masks).reshape(profile.sequence_columns, -1)
+    chips = layout.sync_chips - layout.pilot_chips
+    pattern = (chips * layout.masks).reshape(profile.sequence_columns, -1)
     columns = TRANSFORM_STEPS // profile.search_steps
     spectra = []
     for first in range(0, profile.sequence_columns, columns // 2):
