@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -146,7 +147,7 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
         if request.param == "sqlite":
             return f"sqlite:///{tmp_path / f'ledger-{next(numbers)}.db'}"
         running: Cluster = request.getfixturevalue("cluster")
-        return running.create(f"test_{secrets.token_hex(8)}")
+        return running.create(f"test_{uuid.uuid4().hex}")  # `secrets` gives each test the same
 
     return make
 
