@@ -22,7 +22,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.development: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[generator,engines,pictures,pdf,benchmarks,development]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[generator,engines,pictures,pdf,parquet,stores,benchmarks,development]"
 	# Two outside verifiers of the tests: they ask for Python 3.12 and run on 3.11; what they need is there already.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps \
 	    --ignore-requires-python aics-tlog aics-witness

@@ -46,7 +46,7 @@ def assemble(
             yield {**_begin(item), **describe_unreadable(item.kind), "class": SKIPPED, **_say(None, "")}
             continue
         row = {name: value for name, value in found[item.path].items() if name not in ("path", "path_hex")}
-        row = {**_begin(item), **row, "bytes": item.size}
+        row = {**_begin(item), **row, "bytes": item.size or row["bytes"]}
         earlier, how = _find_earlier(item, row, first, groups, originals)
         if earlier is not None and row["class"] == UNKNOWN:
             row["class"] = DUPLICATE

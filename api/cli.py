@@ -16,6 +16,7 @@ from typer import rich_utils
 from . import (
     cli_access,
     cli_answer,
+    cli_audit,
     cli_backup,
     cli_bundle,
     cli_case,
@@ -54,6 +55,7 @@ cli_disclosure.add_commands(app)
 cli_engines.add_commands(app)
 cli_copies.add_commands(app)
 cli_screen.add_commands(app)
+cli_audit.add_commands(app)
 cli_report.add_commands(app)
 cli_release.add_commands(app)
 cli_service.add_commands(app)

@@ -66,7 +66,9 @@ def screen_command(
 
 
 def check_manifest_command(
-    manifest: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder that screen wrote.")],
+    manifest: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="What screen or audit wrote.")
+    ],
     dataset: Annotated[
         Path | None,
         typer.Option(

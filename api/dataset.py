@@ -8,7 +8,6 @@ import os
 import stat
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +43,6 @@ class Heard:
     def path(self) -> bytes:
         """Its path within."""
         return self.item.path
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a worker needs to know of a data set: its folder, where the manifest is made, and the event that
-    stops all work.
-    """
-
-    root: bytes
-    output: Path
-    stopping: Event
 
 
 def list_items(folder: Path, *, leave_out: Sequence[Path] = ()) -> list[Item]:

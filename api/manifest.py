@@ -10,7 +10,8 @@ A row:
      "verdict":"re-encoded", ...}
 
 The statement's subject is files.jsonl; its predicate has the number of rows, of each class, and the RFC 6962
-root over the rows, so that single rows can be proven without showing the others.
+root over the rows, so that single rows can be proven without showing the others. That of an audit also counts
+verdicts and origins, and has a subject for each other form of the rows that lies beside (CSV, page ...).
 """
 
 import hashlib
@@ -28,10 +29,11 @@ from ledger.errors import FormatError, LedgerError
 from ledger.merkle import leaf_hash, root
 from ledger.predicate import PREDICATE_BASE
 
-from .audiofile import sync_file, write_synced
+from .audiofile import hash_file, sync_file, write_synced
 from .errors import ManifestError
+from .origin import ORIGINS
 
-SCREENING_TYPE = PREDICATE_BASE + "screening/v1"
+SCREENING_TYPE, AUDIT_TYPE = PREDICATE_BASE + "screening/v1", PREDICATE_BASE + "audit/v1"
 ROWS_NAME, MANIFEST_NAME = "files.jsonl", "manifest.json"
 STAMPED, KNOWN, DUPLICATE, UNKNOWN, UNREADABLE, SKIPPED = (
     "stamped",
@@ -43,6 +45,7 @@ STAMPED, KNOWN, DUPLICATE, UNKNOWN, UNREADABLE, SKIPPED = (
 )
 CLASSES = (STAMPED, KNOWN, DUPLICATE, UNKNOWN, UNREADABLE, SKIPPED)
 MAX_ROW_BYTES = 100_000
+NO_FORMS: Mapping[str, bytes] = {}
 
 Row = dict[str, Any]
 
@@ -60,10 +63,35 @@ def format_rows(rows: Iterable[Row]) -> Iterator[bytes]:
     return (format_json(row) for row in rows)
 
 
+def count_rows(rows: Iterable[Mapping[str, Any]], kind: str) -> dict[str, Any]:
+    """Return the sums over rows that a manifest of this kind states."""
+    listed = list(rows)
+    classes = Counter(row.get("class") for row in listed)
+    sums: dict[str, Any] = {"classes": {name: classes[name] for name in CLASSES}}
+    if kind == AUDIT_TYPE:
+        verdicts = Counter(str(row["verdict"]) for row in listed if row.get("verdict") is not None)
+        origins = Counter(row.get("machine_made") for row in listed if row.get("verdict") is not None)
+        sums["verdicts"] = {name: verdicts[name] for name in sorted(verdicts)}
+        sums["machine_made"] = {name: origins[name] for name in ORIGINS}
+        sums["milliseconds"] = sum(row.get("milliseconds") or 0 for row in listed)
+    return sums
+
+
 def write_manifest(
-    folder: Path, rows: Iterable[Row], facts: Mapping[str, Any], signing_key: ledger.SigningKey
+    folder: Path,
+    rows: Iterable[Row],
+    facts: Mapping[str, Any],
+    signing_key: ledger.SigningKey,
+    *,
+    kind: str = SCREENING_TYPE,
+    forms: Mapping[str, bytes] = NO_FORMS,
 ) -> Mapping[str, Any]:
     """Write rows and signed statement into a folder; return the predicate. The statement comes last.
+
+    Parameters
+    ----------
+    kind : the statement's type
+    forms : other files that are written beside and signed with it, by name
 
     Raises
     ------
@@ -72,16 +100,20 @@ def write_manifest(
     """
     lines = list(format_rows(rows))
     content = b"".join(line + b"\n" for line in lines)
-    counts = Counter(json.loads(line)["class"] for line in lines)
     predicate = {
         **facts,
         "rows": len(lines),
         "root": root([leaf_hash(line) for line in lines]).hex(),
-        "classes": {name: counts[name] for name in CLASSES},
+        **count_rows((json.loads(line) for line in lines), kind),
     }
-    subject = ledger.Subject("files", hashlib.sha256(content).digest())
-    payload = ledger.build_statement(SCREENING_TYPE, (subject,), predicate)
+    subjects = (
+        ledger.Subject("files", hashlib.sha256(content).digest()),
+        *(ledger.Subject(name, hashlib.sha256(form).digest()) for name, form in forms.items()),
+    )
+    payload = ledger.build_statement(kind, subjects, predicate)
     envelope = ledger.sign_envelope(payload, [signing_key])
+    for name, form in forms.items():
+        write_synced(folder / name, form)
     write_synced(folder / ROWS_NAME, content)
     write_synced(folder / MANIFEST_NAME, envelope)
     sync_file(folder)
@@ -104,27 +136,37 @@ def open_manifest(folder: Path, public_keys: Iterable[ledger.PublicKey]) -> Mani
         statement = ledger.parse_statement(opened.payload)
     except LedgerError as error:
         raise ManifestError(f"{folder / MANIFEST_NAME}: {error}") from error
-    if statement.predicate_type != SCREENING_TYPE:
-        raise ManifestError(
-            f"expected a statement of type {SCREENING_TYPE}, got {statement.predicate_type:.200}"
-        )
+    kind = statement.predicate_type
+    if kind not in (SCREENING_TYPE, AUDIT_TYPE):
+        raise ManifestError(f"expected a statement of type {SCREENING_TYPE} or {AUDIT_TYPE}, got {kind:.200}")
     digest = hashlib.sha256(content).digest()
-    if [(item.name, item.sha256) for item in statement.subjects] != [("files", digest)]:
+    if [(item.name, item.sha256) for item in statement.subjects[:1]] != [("files", digest)]:
         raise ManifestError(f"{folder / ROWS_NAME}: not the rows that were signed")
+    for item in statement.subjects[1:]:
+        _check_form(folder, item)
     lines = content.split(b"\n")[:-1]
     try:
         rows = tuple(parse_object(line, max_bytes=MAX_ROW_BYTES) for line in lines)
     except FormatError as error:
         raise ManifestError(f"{folder / ROWS_NAME}: {error}") from error
-    counts = Counter(row.get("class") for row in rows)
     stated = statement.predicate
+    sums = count_rows(rows, kind)
     if (
         stated.get("rows") != len(rows)
         or stated.get("root") != root([leaf_hash(line) for line in lines]).hex()
-        or stated.get("classes") != {name: counts[name] for name in CLASSES}
+        or any(stated.get(name) != value for name, value in sums.items())
     ):
         raise ManifestError(f"{folder / MANIFEST_NAME}: its sums are not those of the rows")
     return Manifest(statement.predicate, rows)
+
+
+def _check_form(folder: Path, subject: ledger.Subject) -> None:
+    """Check a file that was signed with the rows; ManifestError where it is gone or changed."""
+    path = folder / subject.name
+    if path.name != subject.name or not path.is_file():
+        raise ManifestError(f"{subject.name:.200}: signed with the rows, and not there")
+    if hash_file(path) != subject.sha256.hex():
+        raise ManifestError(f"{path}: not the file that was signed")
 
 
 def _read(path: Path, max_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Screening a data set: which of its files are ours, known, twice there, unknown, or not to be read.
+"""Screening a data set, auditing a catalogue: which files are ours, known, twice there, or unknown.
 
     list -> files of one size: hashed first -> listen to one of each content -> rows -> signed manifest
 
@@ -8,27 +8,35 @@ the ledger, its keys or the program changed meanwhile.
 """
 
 import importlib.metadata
-import os
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import watermark
 
 from .assembly import assemble
+from .collection import FETCHED_NAME, Collection, FolderCollection
 from .crew import SPAWN, Crew
-from .dataset import FILE, Heard, Item, Task, format_path, list_items
+from .dataset import FILE, Heard, Item, format_path
 from .errors import RefusedError, WriteError
 from .installation import Installation, now
 from .journal import Journal
-from .manifest import MANIFEST_NAME, Row, write_manifest
+from .manifest import MANIFEST_NAME, ROWS_NAME, SCREENING_TYPE, Row, count_rows, write_manifest
 from .marking import CancelCheck, Progress, never_cancelled, report_nothing
 from .nearness import SOUNDS_NAME, Near, build_index, has_sound, is_sound_kept
 from .recognition import detection_profiles
-from .screenwork import CHANGED, describe_unreadable, find_near, hash_item, screen_item, start_worker
+from .screenwork import (
+    PASSING,
+    Task,
+    describe_unreadable,
+    find_near,
+    hash_item,
+    screen_item,
+    start_worker,
+)
 
 JOURNAL_NAME = "journal.jsonl"
 CRASHED = "crashed"
@@ -37,6 +45,21 @@ LIMITS = (
     "that a file is free to use.",
     "Only what is registered or catalogued in this ledger is known; marks under other keys cannot be seen.",
 )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is made of a collection: the type of its statement, what names the collection in it, what is said
+    of its limits, and the files that are written beside the rows, each by a function of predicate and rows.
+    """
+
+    type: str
+    member: str
+    limits: tuple[str, ...]
+    forms: Mapping[str, Callable[[Mapping[str, Any], Sequence[Row]], bytes]] = field(default_factory=dict)
+
+
+SCREENING = Kind(SCREENING_TYPE, "folder", LIMITS)
 
 
 @dataclass(frozen=True)
@@ -68,33 +91,56 @@ def screen(
     WriteError, OSError, ledger.StorageError
         Folder, output or ledger cannot be used: call again to go on.
     """
-    _prepare(output)
-    items = list_items(folder, leave_out=(output,))
+    collection = FolderCollection(folder.absolute(), (output.absolute(),))
+    return survey(
+        installation, collection, output, SCREENING, workers=workers, progress=progress, cancelled=cancelled
+    )
+
+
+def survey(
+    installation: Installation,
+    collection: Collection,
+    output: Path,
+    kind: Kind,
+    *,
+    workers: int = 1,
+    progress: Progress = report_nothing,
+    cancelled: CancelCheck = never_cancelled,
+) -> Screening:
+    """Go through a collection and write what was found into `output`, signed; parameters and errors as
+    `screen`, and SourceError where a store cannot be listed.
+    """
+    _prepare(output, kind)
+    items = collection.list_items()
     progress("list", 1.0)
     context = describe_context(installation)
-    task = Task(os.fsencode(folder.absolute()), output.absolute(), SPAWN.Event())
+    task = Task(collection, output.absolute(), collection.near, SPAWN.Event())
     with Journal.open(output / JOURNAL_NAME, context) as journal:
         resumed = journal.count
         with Crew(
             start_worker, (installation.settings, task), stopping=task.stopping, workers=workers
         ) as crew:
-            originals = _hash_equal_sizes(crew, items, progress, cancelled)
+            originals = _hash_equal_sizes(crew, items, progress, cancelled) if collection.near else {}
             unheard = [
                 item
                 for item in items
                 if item.kind == FILE and originals.get(item.path, item.path) == item.path
             ]
-            rows = _listen(crew, unheard, journal, output, progress, cancelled)
-            near = _find_near(crew, unheard, rows, output, progress, cancelled)
+            rows = _listen(crew, unheard, journal, task, progress, cancelled)
+            if collection.near:
+                near = _find_near(crew, unheard, rows, output, progress, cancelled)
+            else:
+                near, originals = {}, _find_equal(items, rows)
     complete = tuple(assemble(items, rows, originals, near))
+    facts = {**context, kind.member: collection.name, "time": now(), "limits": list(kind.limits)}
+    sums = count_rows(complete, kind.type)
+    forms = {name: form({**facts, **sums}, complete) for name, form in kind.forms.items()}
     predicate = write_manifest(
-        output,
-        complete,
-        {**context, "folder": folder.absolute().name, "time": now(), "limits": list(LIMITS)},
-        installation.keyring.report_signing_key,
+        output, complete, facts, installation.keyring.report_signing_key, kind=kind.type, forms=forms
     )
     (output / JOURNAL_NAME).unlink(missing_ok=True)
-    shutil.rmtree(output / SOUNDS_NAME, ignore_errors=True)
+    for name in (SOUNDS_NAME, FETCHED_NAME):
+        shutil.rmtree(output / name, ignore_errors=True)
     return Screening(predicate, complete, resumed)
 
 
@@ -112,7 +158,7 @@ def describe_context(installation: Installation) -> dict[str, Any]:
     }
 
 
-def _prepare(output: Path) -> None:
+def _prepare(output: Path, kind: Kind) -> None:
     """Make the output, or find that it is one of ours that was begun."""
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -123,7 +169,9 @@ def _prepare(output: Path) -> None:
         raise RefusedError(f"{output}: holds a finished manifest")
     if found and JOURNAL_NAME not in found:
         raise RefusedError(f"{output}: expected a new folder, or one of an interrupted screening")
-    (output / "files.jsonl").unlink(missing_ok=True)  # of a try that ended between its two files
+    for name in (ROWS_NAME, *kind.forms):  # of a try that ended between its files
+        (output / name).unlink(missing_ok=True)
+    shutil.rmtree(output / FETCHED_NAME, ignore_errors=True)
 
 
 def _hash_equal_sizes(
@@ -152,7 +200,7 @@ def _listen(
     crew: Crew,
     items: list[Item],
     journal: Journal,
-    output: Path,
+    task: Task,
     progress: Progress,
     cancelled: CancelCheck,
 ) -> dict[bytes, Row]:
@@ -160,23 +208,40 @@ def _listen(
     rows = {
         item.path: row
         for item in items
-        if (row := journal.find(item)) is not None and is_sound_kept(output, row)
+        if (row := journal.find(item)) is not None and (not task.compared or is_sound_kept(task.output, row))
     }
     missing = [item for item in items if item.path not in rows]
-    total = max(1, sum(item.size for item in items))
-    done = sum(item.size for item in items) - sum(item.size for item in missing)
+    total = max(1, sum(map(_weigh, items)))
+    done = sum(map(_weigh, items)) - sum(map(_weigh, missing))
     progress("listen", done / total)
     for item, found in crew.run(screen_item, missing, cancelled):
         if isinstance(found, BaseException):
             row = {**format_path(item.path), "bytes": item.size, **describe_unreadable(CRASHED)}
         else:
             row = found
+        passing = row.pop(PASSING, False)
         rows[item.path] = row
-        if row.get("code") != CHANGED:
+        if not passing:
             journal.add(item, row)
-        done += item.size
+        done += _weigh(item)
         progress("listen", done / total)
     return rows
+
+
+def _weigh(item: Item) -> int:
+    """Return an item's share of the work: its size, where that is known before it is fetched."""
+    return max(1, item.size)
+
+
+def _find_equal(items: list[Item], rows: Mapping[bytes, Row]) -> dict[bytes, bytes]:
+    """Return for each file whose bytes an earlier one has, that one's path, by the digests in their rows."""
+    first: dict[str, bytes] = {}
+    originals = {}
+    for item in items:
+        digest = rows[item.path]["sha256"]
+        if digest is not None and first.setdefault(digest, item.path) != item.path:
+            originals[item.path] = first[digest]
+    return originals
 
 
 def _find_near(

@@ -4,29 +4,46 @@ A worker opens the ledger folder once, for reading. A file is decoded in a child
 (`api.decoding`), so a hostile one ends that child at worst.
 """
 
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from watermark.errors import AudioError
 
 from .audiofile import hash_file
-from .dataset import Heard, Item, Task, format_path, open_item
+from .collection import Collection, ItemError
+from .dataset import Heard, Item, format_path
 from .errors import AudioRefusedError, TooLargeError
 from .evidence import RELEASED_DIGESTS, Evidence, Likeness
 from .installation import Installation, open_installation
 from .manifest import KNOWN, STAMPED, UNKNOWN, UNREADABLE, Row
 from .nearness import Near, Neighbours, has_sound, keep_sound
+from .origin import UNKNOWN as ORIGIN_UNKNOWN
+from .origin import tell_origin
 from .report import round_up_probability
 from .settings import Settings
 from .verdict import NOTHING_FOUND, Verdict, judge
 from .verification import collect
 
-CHANGED, NOT_READABLE = "changed-meanwhile", "not-readable"
+NOT_READABLE = "not-readable"
+PASSING = "passing"
+"""Member of a row that is not to be remembered: another time the file may be had."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to know of a collection: where its files are, where the manifest is made, whether
+    they are compared by sound, and the event that stops all work.
+    """
+
+    collection: Collection
+    output: Path
+    compared: bool
+    stopping: Event
 
 
 class _Worker:
@@ -57,9 +74,9 @@ def hash_item(item: Item) -> str | None:
     """Return the SHA-256 of a file; None where it cannot be read or was changed."""
     assert _Worker.task is not None
     try:
-        with _hold(_Worker.task.root, item) as path:
+        with _Worker.task.collection.hold(item) as path:
             return hash_file(path)
-    except (OSError, _ChangedError):
+    except (OSError, ItemError):
         return None
 
 
@@ -69,14 +86,14 @@ def screen_item(item: Item) -> Row:
     assert _Worker.task is not None
     row: Row = {**format_path(item.path), "bytes": item.size}
     try:
-        with _hold(_Worker.task.root, item) as path:
+        with _Worker.task.collection.hold(item) as path:
             try:
                 found = _examine(_Worker.installation, _Worker.task, path)
             except (AudioRefusedError, AudioError, TooLargeError) as error:
                 found = {**describe_unreadable(_name_fault(error)), "sha256": hash_file(path)}
-            return {**row, **found}
-    except _ChangedError:
-        return {**row, **describe_unreadable(CHANGED)}
+            return {**row, **found, "bytes": item.size or path.stat().st_size}
+    except ItemError as error:
+        return {**row, **describe_unreadable(error.code), **({PASSING: True} if error.passing else {})}
     except PermissionError:
         return {**row, **describe_unreadable(NOT_READABLE)}
     except OSError as error:
@@ -93,9 +110,9 @@ def find_near(heard: Heard) -> tuple[Near, ...]:
     if _Worker.neighbours is None:
         _Worker.neighbours = Neighbours(_Worker.task.output)
     try:
-        with _hold(_Worker.task.root, heard.item) as path:
+        with _Worker.task.collection.hold(heard.item) as path:
             return _Worker.neighbours.find(path, heard.pcm_sha256, _Worker.installation.settings.limits)
-    except (AudioRefusedError, AudioError, TooLargeError, _ChangedError, OSError):
+    except (AudioRefusedError, AudioError, TooLargeError, ItemError, OSError):
         return ()
 
 
@@ -108,6 +125,7 @@ def describe_unreadable(code: str) -> Row:
         "pcm_sha256": None,
         "milliseconds": None,
         "verdict": None,
+        "machine_made": ORIGIN_UNKNOWN,
     }
 
 
@@ -129,14 +147,29 @@ def _examine(installation: Installation, task: Task, path: Path) -> Row:
         "reasons": list(verdict.reasons),
         "track_id": _name_track(evidence),
         "copies": [item.copy_id for item in evidence.copies.named] if evidence.copies else [],
+        **_describe_record(evidence, verdict),
     }
     if evidence.watermark.found:
         row["false_alarm_at_most"] = round_up_probability(evidence.watermark.false_alarm_probability)
-    if has_sound(row) and found.query is not None:
+    if task.compared and has_sound(row) and found.query is not None:
         keep_sound(task.output, found.pcm_sha256, found.query)
     if evidence.identity.matches:
         row["sounds_like"] = _format_likeness(evidence.identity.matches[0])
     return row
+
+
+def _describe_record(evidence: Evidence, verdict: Verdict) -> Row:
+    """Return what the track's record says, and what the file says of itself against it."""
+    track = evidence.track
+    source_type = None if track is None else track.digital_source_type
+    contradicted = (*evidence.tags.contradicted, *evidence.credential.contradicted)
+    return {
+        "machine_made": tell_origin(verdict.code, track=track is not None, source_type=source_type),
+        "digital_source_type": source_type,
+        "status": None if evidence.ledger is None or evidence.ledger.fault else evidence.ledger.status,
+        "credential": evidence.credential.state,
+        "contradicted": sorted({item.field for item in contradicted}),
+    }
 
 
 def _format_likeness(likeness: Likeness) -> Row:
@@ -162,25 +195,3 @@ def _name_track(evidence: Evidence) -> str | None:
     if evidence.track is not None:
         return evidence.track.track_id
     return evidence.content.track_id or evidence.watermark.track_id or evidence.identity.track_id
-
-
-class _ChangedError(Exception):
-    """The file is not the one that was listed."""
-
-
-@contextlib.contextmanager
-def _hold(root: bytes, item: Item) -> Iterator[Path]:
-    """Open an item and give a path to exactly that open file, whatever happens to its name."""
-    descriptor = open_item(root, item.path)
-    try:
-        _check_same(descriptor, item)
-        yield Path(f"/proc/self/fd/{descriptor}")
-        _check_same(descriptor, item)
-    finally:
-        os.close(descriptor)
-
-
-def _check_same(descriptor: int, item: Item) -> None:
-    found = os.fstat(descriptor)
-    if (found.st_size, found.st_mtime_ns) != (item.size, item.mtime_ns):
-        raise _ChangedError
