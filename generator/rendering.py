@@ -47,6 +47,8 @@ class _Mix:
             for number, part in enumerate(score.parts)
         ]
         self._gains = [pan_gains(part.pan, part.gain_db) for part in score.parts]
+        # Blocks that the plan has rendered wait here for their turn.
+        self._waiting: dict[int, NDArray[np.float32]] = {}
 
     def power(self, length: int) -> NDArray[np.float64]:
         """K-weighted power of each STEP_S of the first `length` samples, as the notes promise it."""
@@ -55,14 +57,18 @@ class _Mix:
         gains = [float((g**2).sum()) for g in self._gains]
         return np.asarray(sum(p * g for p, g in zip(powers, gains, strict=True)))
 
-    def blocks(self, first: int, count: int) -> Iterator[NDArray[np.float32]]:
-        """Blocks (2, BLOCK_SAMPLES) from number `first` on, LEAD_SAMPLES late."""
+    def blocks(self, first: int, count: int, *, keep: bool = False) -> Iterator[NDArray[np.float32]]:
+        """Blocks (2, BLOCK_SAMPLES) from number `first` on, LEAD_SAMPLES late; keep saves rendering again."""
         carried = np.zeros((2, OVERLAP_SAMPLES), dtype=np.float32)
         for number in range(first, first + count):
-            total = np.zeros((2, BLOCK_SAMPLES + OVERLAP_SAMPLES), dtype=np.float32)
-            total[:, :OVERLAP_SAMPLES] = carried
-            for part, gains in zip(self._parts, self._gains, strict=True):
-                total += gains[:, None] * part.block(number)
+            total = self._waiting.pop(number, None)
+            if total is None:
+                total = np.zeros((2, BLOCK_SAMPLES + OVERLAP_SAMPLES), dtype=np.float32)
+                for part, gains in zip(self._parts, self._gains, strict=True):
+                    total += gains[:, None] * part.block(number)
+            if keep:
+                self._waiting[number] = total.copy()
+            total[:, :OVERLAP_SAMPLES] += carried
             carried = total[:, BLOCK_SAMPLES:].copy()
             yield total[:, :BLOCK_SAMPLES]
 
@@ -119,7 +125,7 @@ def _plan(mix: _Mix, length: int, count: int) -> float:
     places, steps = [], []
     for first, blocks in stretches:
         room = Room(SAMPLE_RATE, BLOCK_SAMPLES)
-        heard = np.concatenate([room.push(block) for block in mix.blocks(first, blocks)], axis=1)
+        heard = np.concatenate([room.push(block) for block in mix.blocks(first, blocks, keep=True)], axis=1)
         # In the first block of a place the notes and the room from before it are missing.
         skipped = 1 if first else 0
         places.append(heard[:, skipped * BLOCK_SAMPLES :])
