@@ -18,6 +18,7 @@ from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
 from ..leading import Lead
+from ..manifests import ManifestIndex
 from ..oidc import TokenChecker
 from ..publishing import Publisher
 from ..quotas import load_name_key, open_quotas
@@ -33,6 +34,7 @@ from . import (
     log_routes,
     release_routes,
     report_routes,
+    sbr_routes,
     service_routes,
     tile_routes,
     track_routes,
@@ -50,7 +52,7 @@ STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
     "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks)"
-    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify|/desk/recordings"
+    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify|/desk/recordings|/c2pa/matches/byContent"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -65,6 +67,7 @@ TAGS = [
     {"name": "cases", "description": "Notices, verification requests, decisions, stay-down."},
     {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
     {"name": "access", "description": "Who did what. For operators."},
+    {"name": "c2pa", "description": "C2PA Soft Binding Resolution API 2.4."},
     {"name": "service", "description": "The service itself."},
 ]
 
@@ -107,6 +110,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
                 stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
                 is_stopping=is_stopping,
                 engines=engines,
+                manifests=ManifestIndex(installation),
                 oidc=open_checker(settings),
             )
             yield
@@ -130,6 +134,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         job_routes,
         log_routes,
         tile_routes,
+        sbr_routes,
         access_routes,
         service_routes,
     ):

@@ -13,6 +13,7 @@ from ..engines import EngineRack
 from ..errors import OverloadError
 from ..installation import Installation
 from ..jobs import Jobs
+from ..manifests import ManifestIndex
 from ..oidc import TokenChecker
 from ..quotas import Quotas
 from .metrics import Metrics
@@ -34,6 +35,7 @@ class Context:
     stream_threads: anyio.CapacityLimiter
     is_stopping: Callable[[], bool]
     engines: EngineRack
+    manifests: ManifestIndex
     oidc: TokenChecker | None = None
 
     @contextlib.contextmanager

@@ -33,6 +33,7 @@ TITLES = {
     408: "The request came too slowly",
     409: "Not possible in this state",
     413: "More bytes than are taken",
+    414: "The address is too long",
     415: "This kind of body is not taken",
     422: "The request cannot be carried out",
     429: "Asked too often",
