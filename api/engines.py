@@ -118,13 +118,21 @@ def list_engines(engines: Mapping[str, ConfiguredEngine]) -> list[EngineListing]
     return [_list(setup) for setup in setups]
 
 
+def is_installed(library: str) -> bool:
+    """Say whether a library is there, without importing it."""
+    try:
+        return find_spec(library) is not None
+    except ModuleNotFoundError:
+        return False  # somebody has barred its import
+
+
 def _list(setup: EngineSetup) -> EngineListing:
     try:
         kind = find_kind(setup.kind)
     except generator.RequestError as error:
         return EngineListing(setup, "", "", str(error))
     problem = None
-    missing = [name for name in kind.libraries if find_spec(name) is None]
+    missing = [name for name in kind.libraries if not is_installed(name)]
     if missing:
         problem = f"{', '.join(missing)} not installed: pip install 'provenote[{kind.extra}]'"
     elif setup.folder is not None and not setup.folder.is_dir():

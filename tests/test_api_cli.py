@@ -459,8 +459,9 @@ def test_a_killed_service_loses_no_job_and_a_stopped_one_exits_with_0(
         job = httpx.get(f"{address}{answer.headers['location']}", headers=headers).raise_for_status().json()
         second.send_signal(signal.SIGTERM)
         assert second.wait(timeout=60) == GOOD
-    assert job["state"] == "interrupted"
-    assert list((stamped.home / "incoming").iterdir()) == []
+    assert job["state"] in ("queued", "running", "done")
+    # What was begun is gone; what the job is to work on waits for the next start.
+    assert [path for path in (stamped.home / "incoming").iterdir() if path.is_dir()] == []
     assert start("log", "fsck", "--home", stamped.home).returncode == GOOD
 
 

@@ -183,15 +183,15 @@ def test_discovery_capabilities_and_status_have_the_specifications_form(resolver
     ("path", "query", "status"),
     [
         ("/matches/byBinding", {"value": "AAAA"}, 400),
-        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn2"}, 400),
-        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn2", "value": "not base64!"}, 400),
+        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn3"}, 400),
+        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn3", "value": "not base64!"}, 400),
         ("/matches/byBinding", {"alg": "com.example.other", "value": "AAAA"}, 400),
         (
             "/matches/byBinding",
-            {"alg": "example.provenote.watermark.pn2", "value": "AAAA", "maxResults": "0"},
+            {"alg": "example.provenote.watermark.pn3", "value": "AAAA", "maxResults": "0"},
             400,
         ),
-        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn2", "value": "A" * 2052}, 414),
+        ("/matches/byBinding", {"alg": "example.provenote.watermark.pn3", "value": "A" * 2052}, 414),
         ("/manifests/urn:c2pa:conformance-does-not-exist", {}, 404),
         ("/manifests/urn:c2pa:x", {"returnActiveManifest": "perhaps"}, 400),
         ("/manifests/" + "u" * 300, {}, 400),
@@ -231,7 +231,7 @@ def test_bodies_of_queries_are_bounded_and_checked(resolver: Resolver) -> None:
         resolver.http.post(url, content=b"{", headers={"content-type": "application/json"}).status_code == 400
     )
     assert resolver.http.post(url, json={"alg": "x", "value": "A" * 70_000}).status_code == 413
-    more = {"alg": "example.provenote.watermark.pn2", "value": "AAAA", "later": "member"}
+    more = {"alg": "example.provenote.watermark.pn3", "value": "AAAA", "later": "member"}
     assert resolver.http.post(url, json=more).status_code == 200
 
 

@@ -68,7 +68,7 @@ class Lenient(BaseModel):
 class BindingQuery(Lenient):
     """A soft binding: the algorithm's name, and the value in base64."""
 
-    alg: Annotated[str, Field(max_length=256, examples=["example.provenote.watermark.pn2"])]
+    alg: Annotated[str, Field(max_length=256, examples=["example.provenote.watermark.pn3"])]
     value: Annotated[str, Field(max_length=MAX_VALUE_CHARACTERS)]
 
 
