@@ -83,7 +83,7 @@ def read_image_tables(image: Image) -> tuple[object, dict[str, object]]:
 
 
 def read_tables(path: Path) -> tuple[object, dict[str, object]]:
-    """Return the schema's text and the rows of each table by name; sqlite3.Error where they cannot be read."""
+    """Return the schema's text and each table's rows by its name; sqlite3.Error where they cannot be read."""
     connection = sqlite.connect(path)
     try:
         schema = connection.execute(
