@@ -207,8 +207,9 @@ class Publisher:
                 try:
                     if self._lead.take():
                         self._publish(post, sizes)
-                except (ledger.LedgerError, WriteError, OSError):
-                    logger.exception("the checkpoint could not be published; trying again")
+                except (ledger.LedgerError, WriteError, OSError) as error:
+                    # What is wrong with the ledger or the disk, in a line: where in our code tells nothing.
+                    logger.error("the checkpoint could not be published, trying again: %s", error)  # noqa: TRY400
                 if self._stopping.wait(self._installation.settings.publish_interval_s):
                     return
 
