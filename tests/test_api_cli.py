@@ -183,11 +183,11 @@ def test_new_keys_sign_and_embed_and_the_old_ones_go_on_verifying(shell: Shell, 
 
 
 def test_the_bare_mark_is_embedded_and_detected(shell: Shell, tmp_path: Path) -> None:
-    key, song = tmp_path / "mark.key", write_audio(tmp_path / "a.wav", make_music(15.0, seed=32))
+    key, song = tmp_path / "mark.key", write_audio(tmp_path / "a.wav", make_music(6.0, seed=32))
     shell.json("keys", "new", "watermark", "--file", key)
     marked = tmp_path / "b.flac"
     written = shell.json("mark", "embed", song, marked, "--key", key, "--payload", PAYLOAD)
-    assert written["samples"] == 15 * 44_100
+    assert written["samples"] == 6 * 44_100
     found = shell.json("mark", "detect", marked, "--key", key)
     assert set(found) == {"detected", "payload", "profile", "false_alarm_probability", "alignment"}
     assert (found["detected"], found["payload"]) == (True, PAYLOAD)
