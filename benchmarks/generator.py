@@ -12,6 +12,7 @@ the reference. Cost: CPU seconds by stage.
 import argparse
 import re
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ from generator.weights import (
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 TUNES_FULL, TUNES_SHORT = 400, 40
 SHORT_INSTRUMENTS = ("piano", "guitar", "flute", "violin")
+STREAM_S = (6.0, 30.0, 60.0)
 SPEED_PROMPTS = (
     "slow waltz in D minor, piano",
     "reel in G, fiddle and guitar",
@@ -219,6 +221,34 @@ def measure_speed(seconds: float) -> dict[str, dict[str, float]]:
     return results
 
 
+class FirstBlock:
+    """A sink that notes the CPU seconds of this process at which the first block came."""
+
+    def __init__(self) -> None:
+        self.cpu_s: float | None = None
+
+    def write(self, block: NDArray[np.float32], *, sample_rate: int) -> None:
+        """Take a block; only the first one is looked at."""
+        del block, sample_rate
+        if self.cpu_s is None:
+            self.cpu_s = time.process_time()
+
+
+def measure_stream(lengths_s: tuple[float, ...]) -> list[dict[str, float]]:
+    """CPU seconds to the first block, and to the last, of the four-part piece at several lengths, warm."""
+    engine = open_engine("embedded")
+    engine.generate(Request("polka", 6.0, 0))
+    rows = []
+    for seconds in lengths_s:
+        sink, started = FirstBlock(), time.process_time()
+        engine.perform(Request(SPEED_PROMPTS[-1], seconds, 1), sink)
+        assert sink.cpu_s is not None
+        rows.append(
+            {"asked_s": seconds, "first_s": sink.cpu_s - started, "whole_s": time.process_time() - started}
+        )
+    return rows
+
+
 def main() -> None:
     """Measure, show and write."""
     parser = argparse.ArgumentParser(
@@ -237,6 +267,7 @@ def main() -> None:
     names = SHORT_INSTRUMENTS if options.short else tuple(i.name for i in INSTRUMENTS)
     sound = measure_sound(names)
     speed = measure_speed(30.0)
+    stream = measure_stream(STREAM_S)
     show_table(
         "Composition",
         ("figure", "value"),
@@ -262,7 +293,12 @@ def main() -> None:
             for p, v in speed.items()
         ],
     )
-    results = {"composition": tunes, "sound": sound, "speed": speed}
+    show_table(
+        f"CPU seconds of a stream: {SPEED_PROMPTS[-1]}",
+        ("asked for, s", "first block", "whole piece"),
+        [(f"{r['asked_s']:.0f}", f"{r['first_s']:.2f}", f"{r['whole_s']:.2f}") for r in stream],
+    )
+    results = {"composition": tunes, "sound": sound, "speed": speed, "stream": stream}
     write_json(options.output / "generator.json", "generator", describe_run(options), results)
 
 
