@@ -36,7 +36,7 @@ from ..engine import (
 from ..errors import Cancelled, EngineError, RequestError
 from ..setup import EngineSetup
 from .drawing import seeded
-from .stating import UNSTATED, check_request, identify, refuse_score, refuse_unknown
+from .stating import UNSTATED, check_request, describe_checkpoint, identify, refuse_score, refuse_unknown
 
 
 def open_engine(setup: EngineSetup) -> "AudiolmEngine":
@@ -80,24 +80,14 @@ class AudiolmEngine:
 
     def describe(self) -> EngineDescription:
         """Limits and origin, as the operator states them."""
-        setup = self._setup
-        return EngineDescription(
-            name=setup.name,
-            version=self._checkpoint.sha256[:12],
+        return describe_checkpoint(
+            self._setup,
+            self._checkpoint.sha256,
             sample_rate=self._rate,
             channels=1,
-            min_seconds=1.0,
-            max_seconds=self._most_s,
+            most_s=self._most_s,
             accepts=("text",) if self._has_text else (),
             parameters={},
-            deterministic=setup.device == "cpu",
-            licence=setup.licence or UNSTATED,
-            training_corpus=setup.training_corpus or UNSTATED,
-            training_classes=setup.training_classes,
-            royalty_class=setup.royalty_class,
-            kind=setup.kind,
-            device=setup.device,
-            weights={"checkpoint": self._checkpoint.sha256},
         )
 
     def perform(

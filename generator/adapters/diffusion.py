@@ -36,7 +36,15 @@ from ..engine import (
 )
 from ..errors import Cancelled, EngineError, RequestError, WeightsError
 from ..setup import EngineSetup
-from .stating import UNSTATED, check_request, identify, read_number, refuse_score, refuse_unknown
+from .stating import (
+    UNSTATED,
+    check_request,
+    describe_checkpoint,
+    identify,
+    read_number,
+    refuse_score,
+    refuse_unknown,
+)
 
 INDEX = "model_index.json"
 LIBRARIES = frozenset({"diffusers", "transformers", "stable_audio", "stable_audio_3", "ace_step"})
@@ -153,24 +161,14 @@ class DiffusionEngine:
 
     def describe(self) -> EngineDescription:
         """Limits and origin, as the folder and its operator state them."""
-        setup = self._setup
-        return EngineDescription(
-            name=setup.name,
-            version=self._checkpoint.sha256[:12],
+        return describe_checkpoint(
+            self._setup,
+            self._checkpoint.sha256,
             sample_rate=self._rate,
             channels=int(self._pipeline.vae.config.audio_channels),
-            min_seconds=1.0,
-            max_seconds=self._most_s,
+            most_s=self._most_s,
             accepts=("text", "lyrics") if "lyrics" in self._shape.texts else ("text",),
             parameters={name: MEANINGS[name] for name in self._list_parameters()},
-            deterministic=setup.device == "cpu",
-            licence=setup.licence or UNSTATED,
-            training_corpus=setup.training_corpus or UNSTATED,
-            training_classes=setup.training_classes,
-            royalty_class=setup.royalty_class,
-            kind=setup.kind,
-            device=setup.device,
-            weights={"checkpoint": self._checkpoint.sha256},
         )
 
     def perform(

@@ -32,7 +32,15 @@ from ..engine import (
 from ..errors import Cancelled, EngineError, WeightsError
 from ..setup import EngineSetup
 from .drawing import seeded
-from .stating import UNSTATED, check_request, identify, read_number, refuse_score, refuse_unknown
+from .stating import (
+    UNSTATED,
+    check_request,
+    describe_checkpoint,
+    identify,
+    read_number,
+    refuse_score,
+    refuse_unknown,
+)
 
 MODEL_TYPE = "musicgen"
 PARAMETERS = {
@@ -115,24 +123,14 @@ class MusicgenEngine:
 
     def describe(self) -> EngineDescription:
         """Limits and origin, as the folder and its operator state them."""
-        setup = self._setup
-        return EngineDescription(
-            name=setup.name,
-            version=self._checkpoint.sha256[:12],
+        return describe_checkpoint(
+            self._setup,
+            self._checkpoint.sha256,
             sample_rate=self._rate,
             channels=int(self._model.config.decoder.audio_channels),
-            min_seconds=1.0,
-            max_seconds=self._most_s,
+            most_s=self._most_s,
             accepts=("text",),
             parameters=PARAMETERS,
-            deterministic=setup.device == "cpu",
-            licence=setup.licence or UNSTATED,
-            training_corpus=setup.training_corpus or UNSTATED,
-            training_classes=setup.training_classes,
-            royalty_class=setup.royalty_class,
-            kind=setup.kind,
-            device=setup.device,
-            weights={"checkpoint": self._checkpoint.sha256},
         )
 
     def perform(

@@ -2,11 +2,13 @@
 
 import math
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as library_version
 
-from ..engine import ModelIdentity, Request
+from ..engine import EngineDescription, ModelIdentity, Request
 from ..errors import RequestError
+from ..setup import EngineSetup
 
 MAX_SEED = 2**63 - 1
 MAX_PROMPT_CHARACTERS = 4_000
@@ -57,6 +59,37 @@ def refuse_unknown(request: Request, known: tuple[str, ...], name: str) -> None:
         raise RequestError(
             f"engine {name}: expected parameters out of {', '.join(known) or 'none'}, got {unknown[0]!r:.80}"
         )
+
+
+def describe_checkpoint(
+    setup: EngineSetup,
+    sha256: str,
+    *,
+    sample_rate: int,
+    channels: int,
+    most_s: float,
+    accepts: tuple[str, ...],
+    parameters: Mapping[str, str],
+) -> EngineDescription:
+    """Return what an engine over the checkpoint of a digest can do, as its folder and operator state it."""
+    return EngineDescription(
+        name=setup.name,
+        version=sha256[:12],
+        sample_rate=sample_rate,
+        channels=channels,
+        min_seconds=1.0,
+        max_seconds=most_s,
+        accepts=accepts,
+        parameters=parameters,
+        deterministic=setup.device == "cpu",
+        licence=setup.licence or UNSTATED,
+        training_corpus=setup.training_corpus or UNSTATED,
+        training_classes=setup.training_classes,
+        royalty_class=setup.royalty_class,
+        kind=setup.kind,
+        device=setup.device,
+        weights={"checkpoint": sha256},
+    )
 
 
 def identify(
