@@ -5,14 +5,11 @@
 A revoked or expired key keeps its row, so that its id in the audit trail goes on meaning something.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Integer, LargeBinary, Text
-from sqlmodel import Field, Session, SQLModel, col, select
-
-from ledger.database import open_database
+from sqlmodel import Field, SQLModel, col, select
 
 from .access import (
     Caller,
@@ -26,6 +23,7 @@ from .access import (
     parse_scopes,
 )
 from .errors import ConflictError, MissingError, RefusedError
+from .storedrows import StoredRows
 
 MAX_LABEL_CHARACTERS = 120
 ACTIVE, EXPIRED, REVOKED = "active", "expired", "revoked"
@@ -63,7 +61,7 @@ class NewKey:
     key: str
 
 
-class AccessKeys:
+class AccessKeys(StoredRows):
     """Reads and writes of the table; each method is one transaction. Times are RFC 3339 UTC.
 
     Raises (every method)
@@ -71,22 +69,6 @@ class AccessKeys:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        engine = self._database.engine.execution_options(**options)
-        with self._database.translate_errors(), Session(engine, expire_on_commit=False) as session:
-            yield session
-            if write:
-                session.commit()
 
     def create(
         self,

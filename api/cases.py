@@ -11,18 +11,16 @@ No person's data is in them: a step holds commitments, and the vault what opens 
 an index; what is believed of a case are its signed steps (`api.casesteps`).
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Field, Session, SQLModel, col, select
-
-from ledger.database import open_database
+from sqlmodel import Field, SQLModel, col, select
 
 from .errors import ConflictError, MissingError
+from .storedrows import StoredRows
 
 PENDING, DONE = "pending", "done"
 
@@ -111,7 +109,7 @@ class StayDownRow(SQLModel, table=True):
     lifted: str | None = Field(default=None, sa_column=Column(Text))
 
 
-class Cases:
+class Cases(StoredRows):
     """Reads and writes of the four tables; each method is one transaction.
 
     Raises (every method)
@@ -119,22 +117,6 @@ class Cases:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        engine = self._database.engine.execution_options(**options)
-        with self._database.translate_errors(), Session(engine, expire_on_commit=False) as session:
-            yield session
-            if write:
-                session.commit()
 
     def get_case(self, case_id: str) -> CaseRow:
         """Return a case's row; MissingError when there is none."""

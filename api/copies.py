@@ -5,16 +5,12 @@
 Who received a copy is not in it: the row has the commitment under which the vault keeps the name sealed.
 """
 
-import contextlib
-from collections.abc import Iterator
-
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Text
-from sqlmodel import Field, Session, SQLModel, col, or_, select
-
-from ledger.database import open_database
+from sqlmodel import Field, SQLModel, col, or_, select
 
 from .errors import MissingError
 from .registry import PENDING, RELEASED
+from .storedrows import StoredRows
 
 
 class CopyRow(SQLModel, table=True):
@@ -45,7 +41,7 @@ class CopyRow(SQLModel, table=True):
     pcm_sha256: str = Field(sa_column=Column(Text, nullable=False))
 
 
-class Copies:
+class Copies(StoredRows):
     """Reads and writes of the table; each method is one transaction.
 
     Raises (every method)
@@ -53,22 +49,6 @@ class Copies:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        engine = self._database.engine.execution_options(**options)
-        with self._database.translate_errors(), Session(engine, expire_on_commit=False) as session:
-            yield session
-            if write:
-                session.commit()
 
     def add_pending(self, row: CopyRow) -> None:
         """Reserve a copy and its mark before the ledger is told."""

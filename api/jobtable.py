@@ -12,17 +12,16 @@ A worker holds a job by a lease that it renews. One that died lets it run out; o
 that the job is not its own any more, and stops.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy
 from sqlalchemy import Boolean, Column, ColumnElement, Float, Index, Integer, Text
-from sqlmodel import Field, Session, SQLModel, col, func, select
+from sqlmodel import Field, SQLModel, col, func, select
 
-from ledger.database import open_database
 from ledger.tables import BIG
 
 from .errors import MissingError
+from .storedrows import StoredRows
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED, INTERRUPTED = (
     "queued",
@@ -60,7 +59,7 @@ class JobRow(SQLModel, table=True):
     lease_s: int = Field(default=0, sa_column=Column(BIG, nullable=False))
 
 
-class JobTable:
+class JobTable(StoredRows):
     """Reads and writes of the table; each method is one transaction.
 
     Raises (every method)
@@ -68,22 +67,6 @@ class JobTable:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        engine = self._database.engine.execution_options(**options)
-        with self._database.translate_errors(), Session(engine, expire_on_commit=False) as session:
-            yield session
-            if write:
-                session.commit()
 
     def add(self, job: JobRow) -> None:
         """Write a new job."""
