@@ -40,8 +40,9 @@ types: $(VENV)/.development
 imports: $(VENV)/.development
 	$(BIN)/lint-imports
 
+# One thread for each worker: threads of numpy and torch that share a core wait for each other.
 suite: $(VENV)/.development
-	$(BIN)/pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS)
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.robustness --short

@@ -7,6 +7,7 @@ MIDI's.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -50,6 +51,7 @@ DRUM_ROW = {drum.name: row for row, drum in enumerate(DRUMS)}
 DRUM_OF_KEY = {drum.key: drum for drum in DRUMS}
 
 
+@cache
 def fine_band_matrix() -> torch.Tensor:
     """Bands of the noise, (FINE_BANDS, FINE_FFT // 2 + 1)."""
     return mel_bands(FINE_BANDS, FINE_FFT, 150.0)
@@ -69,6 +71,7 @@ class DrumKit(nn.Module):
 
     def __init__(self, hidden: int = 96) -> None:
         super().__init__()
+        self._waves: dict[int, torch.Tensor] = {}
         self.drum = nn.Embedding(len(DRUMS), 16)
         self.layer_in = nn.Linear(16 + 2 + len(TIME_CONSTANTS_S) + 2, hidden)
         self.layer_mid = nn.Linear(hidden, hidden)
@@ -89,8 +92,7 @@ class DrumKit(nn.Module):
         return levels
 
     def modes(self, row: int, velocity: float, samples: int) -> torch.Tensor:
-        """Sum of the modes of one drum, (samples,)."""
-        t = torch.arange(samples, dtype=torch.float64) / SAMPLE_RATE
+        """Sum of the modes of one drum, (samples,), at most as long as the drum sounds."""
         table = self.mode_amplitude[row].double().clamp(min=1e-9).log()
         known = MODE_VELOCITIES
         place = min(max(velocity, known[0]), known[-1])
@@ -99,17 +101,33 @@ class DrumKit(nn.Module):
         amplitude = torch.exp(table[upper - 1] * (1 - share) + table[upper] * share)
         # Below the softest known velocity: as its square, like the rest of General MIDI.
         amplitude = amplitude * min(1.0, velocity / known[0]) ** 2
-        waves = damped_mode(
-            t, self.mode_hz[row].double(), self.mode_decay[row].double(), self.mode_glide[row].double()
-        )
-        angle = self.mode_phase[row].double()[:, None]
-        return (amplitude[:, None] * (waves.real * angle.cos() - waves.imag * angle.sin())).sum(0).float()
+        return amplitude.float() @ self._unit_modes(row)[:, :samples]
+
+    def _unit_modes(self, row: int) -> torch.Tensor:
+        """Modes of one drum at unit strength over its whole sound, (M, n) float32, drawn when first needed:
+        the tables do not change once they are loaded.
+        """
+        waves = self._waves.get(row)
+        if waves is None:
+            t = torch.arange(int(DRUMS[row].sounds_s * SAMPLE_RATE), dtype=torch.float64) / SAMPLE_RATE
+            hertz, decay, glide, phase = (
+                table[row].double()
+                for table in (self.mode_hz, self.mode_decay, self.mode_glide, self.mode_phase)
+            )
+            angle = mode_angle(t, hertz, glide) + phase[:, None]
+            waves = (torch.exp(-decay[:, None] * t) * torch.cos(angle)).float()
+            self._waves[row] = waves
+        return waves
 
 
 def damped_mode(
     t: torch.Tensor, hertz: torch.Tensor, decay: torch.Tensor, glide: torch.Tensor
 ) -> torch.Tensor:
     """exp(-decay t) exp(i phi(t)) with the frequency hertz (1 + glide exp(-t / GLIDE_S)), (M, n) complex."""
+    return torch.polar(torch.exp(-decay[:, None] * t), mode_angle(t, hertz, glide))
+
+
+def mode_angle(t: torch.Tensor, hertz: torch.Tensor, glide: torch.Tensor) -> torch.Tensor:
+    """Angle of modes whose pitch falls at first, radians less whole turns, (M, n)."""
     fallen = t + glide[:, None] * GLIDE_S * (1 - torch.exp(-t / GLIDE_S))
-    angle = 2 * math.pi * torch.frac(hertz[:, None] * fallen)
-    return torch.polar(torch.exp(-decay[:, None] * t), angle)
+    return 2 * math.pi * torch.frac(hertz[:, None] * fallen)

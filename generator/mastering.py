@@ -23,6 +23,8 @@ RELEASE_DB_PER_S = 60.0
 # The interpolator's reach, in samples, on either side.
 _REACH = 16
 STEERING_FROM_S, STEERING_DB_PER_S, MAX_STEERING_DB = 2.0, 0.3, 2.0
+# The limiter takes some of each rise away: the gain is found in rounds, until so near to the target.
+_PLANNING_ROUNDS, _PLANNED_DB = 4, 0.1
 # Near silence is not blown up.
 MAX_GAIN_DB = 40.0
 
@@ -136,7 +138,7 @@ class Master:
 def plan_gain_db(samples: list[NDArray[np.float32]], sample_rate: int, *, target_lufs: float) -> float:
     """Gain that brings some places of a mix, each (channels, n), to a loudness behind the limiter."""
     gain_db = 0.0
-    for _ in range(4):
+    for _ in range(_PLANNING_ROUNDS):
         meter = LoudnessMeter(sample_rate, len(samples[0]))
         for piece in samples:
             limiter = Limiter(sample_rate, len(piece))
@@ -146,4 +148,6 @@ def plan_gain_db(samples: list[NDArray[np.float32]], sample_rate: int, *, target
         if not np.isfinite(found):
             return gain_db
         gain_db = float(min(gain_db + target_lufs - found, MAX_GAIN_DB))
+        if abs(target_lufs - found) < _PLANNED_DB:
+            break
     return gain_db

@@ -6,6 +6,7 @@ needed: noise differs between the variants, so that a roll is not one sound repe
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,63 +47,83 @@ def strike(kit: DrumKit, drum: Drum, velocity: int, random: np.random.Generator)
 
 
 class DrumSynthesiser:
-    """The drum part as blocks, like `synthesis.PartSynthesiser`."""
+    """The drum part as blocks, like `synthesis.PartSynthesiser`; a sound is drawn when its first block is."""
 
     def __init__(self, kit: DrumKit, notes: Sequence[TimedNote], *, seed: tuple[int, ...]) -> None:
         self._kit, self._seed = kit, seed
-        self._sounds: dict[tuple[str, int, int], NDArray[np.float32]] = {}
-        self._strokes: list[tuple[int, NDArray[np.float32]]] = []
+        self._sounds: dict[_Which, NDArray[np.float32]] = {}
+        self._strokes: list[_Stroke] = []
         last: dict[str, int] = {}
         for number, note in enumerate(sorted(notes, key=lambda n: (n.onset_s, n.pitch))):
             drum = DRUM_OF_KEY[note.pitch]
             place = round(note.onset_s * SAMPLE_RATE) + LEAD_SAMPLES
-            for name, stroke in list(last.items()):
+            for name, index in list(last.items()):
                 if drum.name in _chokers(name):
-                    self._strokes[stroke] = self._choke(*self._strokes[stroke], place)
+                    self._strokes[index] = _choke(self._strokes[index], place)
                     del last[name]
-            self._strokes.append((place, self._sound(drum, note.velocity, number)))
+            step = max(1, round(note.velocity / _VELOCITY_STEP))
+            which = (drum.key, step, number % VARIANTS)
+            self._strokes.append(_Stroke(place, int(drum.sounds_s * SAMPLE_RATE), which, choked=False))
             last[drum.name] = len(self._strokes) - 1
 
     def block(self, number: int) -> NDArray[np.float32]:
         """Samples of one block, and nothing in the OVERLAP_SAMPLES after them."""
         start = number * BLOCK_SAMPLES
         total = np.zeros(BLOCK_SAMPLES + OVERLAP_SAMPLES, dtype=np.float32)
-        for place, sound in self._strokes:
-            begin, end = max(place, start), min(place + len(sound), start + BLOCK_SAMPLES)
+        for stroke in self._strokes:
+            begin, end = max(stroke.place, start), min(stroke.place + stroke.length, start + BLOCK_SAMPLES)
             if begin < end:
-                total[begin - start : end - start] += sound[begin - place : end - place]
+                part = self._sound(stroke.which)[begin - stroke.place : end - stroke.place]
+                if stroke.choked:
+                    left = stroke.place + stroke.length - np.arange(begin, end)
+                    part = part * np.minimum(1.0, left / int(_FADE_S * SAMPLE_RATE)).astype(np.float32)
+                total[begin - start : end - start] += part
         return total
 
     def power(self, steps: int, step_s: float) -> NDArray[np.float64]:
-        """K-weighted power in each of some steps from the start of the score, (steps,)."""
+        """K-weighted power in each of some steps from the start of the score, (steps,); the variants of a
+        sound count as one.
+        """
         total = np.zeros(steps)
-        weighted: dict[int, NDArray[np.float64]] = {}
-        for place, sound in self._strokes:
-            if id(sound) not in weighted:
+        weighted: dict[_Which, NDArray[np.float64]] = {}
+        step_samples = int(step_s * SAMPLE_RATE)
+        for stroke in self._strokes:
+            which = (*stroke.which[:2], 0)
+            if which not in weighted:
                 meter = LoudnessMeter(SAMPLE_RATE, 1)
-                meter.push(np.pad(sound, (0, int(step_s * SAMPLE_RATE)))[None])
-                weighted[id(sound)] = meter.power
-            power = weighted[id(sound)]
-            first = int((place - LEAD_SAMPLES) / SAMPLE_RATE / step_s)
-            fitting = power[: max(0, steps - first)]
-            total[first : first + len(fitting)] += fitting
+                meter.push(np.pad(self._sound(which), (0, step_samples))[None])
+                weighted[which] = meter.power
+            first = (stroke.place - LEAD_SAMPLES) // step_samples
+            power = weighted[which][: max(0, min(steps - first, -(-stroke.length // step_samples)))]
+            total[first : first + len(power)] += power
         return total
 
-    def _sound(self, drum: Drum, velocity: int, number: int) -> NDArray[np.float32]:
-        step = max(1, round(velocity / _VELOCITY_STEP))
-        which = (drum.name, step, number % VARIANTS)
+    def _sound(self, which: "_Which") -> NDArray[np.float32]:
         if which not in self._sounds:
-            random = np.random.default_rng((*self._seed, DRUM_ROW[drum.name], step, which[2]))
+            drum, step, variant = DRUM_OF_KEY[which[0]], which[1], which[2]
+            random = np.random.default_rng((*self._seed, DRUM_ROW[drum.name], step, variant))
             self._sounds[which] = strike(self._kit, drum, min(127, step * _VELOCITY_STEP), random)
         return self._sounds[which]
 
-    @staticmethod
-    def _choke(place: int, sound: NDArray[np.float32], stop: int) -> tuple[int, NDArray[np.float32]]:
-        """A sound that is stopped by the next stroke."""
-        length = int(_FADE_S * SAMPLE_RATE)
-        end = min(len(sound), max(0, stop - place) + length)
-        fade = np.minimum(1.0, (end - np.arange(end)) / length)
-        return place, np.asarray(sound[:end] * fade, dtype=np.float32)
+
+# A sound of the kit: key, velocity in steps, variant.
+_Which = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stroke:
+    """One stroke: its first sample, how many it sounds, and whether another stroke ends it."""
+
+    place: int
+    length: int
+    which: _Which
+    choked: bool
+
+
+def _choke(stroke: _Stroke, stop: int) -> _Stroke:
+    """A stroke that the next one ends."""
+    length = min(stroke.length, max(0, stop - stroke.place) + int(_FADE_S * SAMPLE_RATE))
+    return replace(stroke, length=length, choked=True)
 
 
 def _chokers(name: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ into sound. Levels are in dB re full scale. A frame is FRAME_HOP samples (5.8 ms
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ FLOOR_DB = -110.0
 FFT_SIZE = 1024
 
 
+@cache
 def noise_band_matrix() -> torch.Tensor:
     """Triangular bands evenly spaced on the mel scale up to 20 kHz, (NOISE_BANDS, FFT_SIZE // 2 + 1), rows
     not scaled.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from generator.drumkit import DRUM_OF_KEY, DRUMS, MODE_VELOCITIES, DrumKit, damped_mode
+from generator import percussion
+from generator.drumkit import DRUM_OF_KEY, DRUMS, MODE_VELOCITIES, Drum, DrumKit, damped_mode
 from generator.drumming import closing_strokes, drum_bar, fill, groove
 from generator.percussion import DrumSynthesiser, strike
 from generator.score import TICKS_PER_UNIT
@@ -79,6 +80,23 @@ def test_strokes_fall_on_their_sample_in_every_block() -> None:
     power = part.power(20, 0.1)
     assert power.argmax() in (1, 8)
     assert power[:1].sum() == 0.0
+
+
+def test_a_sound_is_drawn_when_it_is_first_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def counted(model: DrumKit, drum: Drum, velocity: int, random: np.random.Generator) -> np.ndarray:
+        drawn.append(drum.name)
+        return strike(model, drum, velocity, random)
+
+    monkeypatch.setattr(percussion, "strike", counted)
+    notes = [TimedNote(KEYS[name], t, 0.1, 90) for name, t in (("kick", 0.1), ("snare", 2.0), ("kick", 2.5))]
+    part = DrumSynthesiser(kit(), notes, seed=(1,))
+    assert drawn == []
+    part.block(0)
+    assert drawn == ["kick"]
+    part.power(40, 0.1)
+    assert drawn == ["kick", "snare"]
 
 
 def test_a_closed_hat_stops_the_open_one() -> None:

@@ -112,7 +112,7 @@ def test_a_tiny_composer_learns() -> None:
         losses.append(loss)
 
     composer_training.train(
-        ComposerConfig(16, 1, 2, 0.0), batches, batches, epochs=60, seed=1, device="cpu", keep=keep
+        ComposerConfig(16, 1, 2, 0.0), batches, batches[:1], epochs=60, seed=1, device="cpu", keep=keep
     )
     assert losses[-1] < losses[0] - 0.7
 
