@@ -7,7 +7,7 @@ from watermark.finding import Finder, Reading, SegmentReadings
 from watermark.layout import codeword_of, layout_of
 from watermark.profile import PN2
 from watermark.reader import KeyReader, energy_statistic, soft_bits
-from watermark.synchronisation import Placement
+from watermark.segment import Placement
 
 WATERMARK_KEY = bytes(range(32))
 PAYLOAD = bytes.fromhex("0123456789abcdef")

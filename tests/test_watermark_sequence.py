@@ -13,6 +13,7 @@ from watermark.finding import Finder
 from watermark.layout import codeword_of, first_column_of, layout_of
 from watermark.profile import PN3
 from watermark.reader import payload_statistic
+from watermark.segment import Placement, Segment, read_cells
 from watermark.sequence import (
     Stretch,
     numbered,
@@ -21,7 +22,7 @@ from watermark.sequence import (
     search_sequence,
 )
 from watermark.spectrogram import frame_grid, frame_power
-from watermark.synchronisation import Placement, Segment, read_cells, search
+from watermark.synchronisation import search
 
 WATERMARK_KEY = bytes(range(32))
 PAYLOAD = bytes.fromhex("fedcba9876543210")

@@ -24,19 +24,10 @@ from .layout import BitArray, Layout, codeword_of, layout_of
 from .outcome import Alignment
 from .profile import PROFILE, Profile
 from .reader import alignment_of, soft_bits
+from .segment import Placement, Segment, prepare, read_cells, score
 from .segmenting import Segmenter
 from .sequence import numbered, places_in_sequence, search_sequence
-from .spectrogram import frame_grid, frame_power
-from .synchronisation import (
-    Placement,
-    Segment,
-    placements_searched,
-    read_cells,
-    refine,
-    scales_for,
-    score,
-    search,
-)
+from .synchronisation import placements_searched, refine, scales_for, search
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -155,9 +146,7 @@ class CandidateMatcher:
         )
 
     def _read(self, start: int, audio: FloatArray) -> None:
-        grid = frame_grid(self._profile, self._sample_rate)
-        power = frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0)
-        segment = Segment(power, grid, self._profile)
+        segment = prepare(audio, self._sample_rate, self._profile)
         scales = [1.0, *scales_for(self._profile, segment.frames)]
         if self._pattern.masks is None:
             rough = search(segment, self._pattern, scales, REFINED)
@@ -167,7 +156,7 @@ class CandidateMatcher:
         self._most_placements = max(self._most_placements, tried)
         if not rough:
             return
-        best = max((refine(segment, self._pattern, p) for p in rough), key=lambda p: p.statistic)
+        best = refine(segment, self._pattern, rough)[0]
         cells = read_cells(segment, self._layout, best).astype(np.float32)
         self._found.append(Found(start / self._sample_rate, best, cells))
 

@@ -12,9 +12,8 @@ from .layout import layout_of
 from .outcome import Detection
 from .profile import PROFILES, Profile
 from .reader import KeyReader
+from .segment import Segments
 from .segmenting import Segmenter
-from .spectrogram import frame_grid, frame_power
-from .synchronisation import Segment
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -109,10 +108,9 @@ class Detector:
         """Let every finder read a segment that begins at sample `start`."""
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
+        segments = Segments(audio, self._sample_rate)
         for profile in self._profiles:
-            grid = frame_grid(profile, self._sample_rate)
-            power = frame_power(audio, grid, 0, grid.frames(samples), 0)
-            segment = Segment(power, grid, profile)
+            segment = segments.of(profile)
             finders = [finder for (of, _), finder in self._finders.items() if of is profile]
             placed = [finder.read(segment, start_s, end_s, alone=alone) for finder in finders]
             if any(placed):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .false_alarm import presence_log_probability
 from .layout import Layout
+from .segment import Placement, Segment, read_cells, sync_statistic
 from .sequence import (
     Place,
     Rows,
@@ -27,17 +28,7 @@ from .sequence import (
     search_sequence,
     settle_at,
 )
-from .synchronisation import (
-    Placement,
-    Segment,
-    placements_searched,
-    read_cells,
-    refine,
-    scales_for,
-    search,
-    settle,
-    sync_statistic,
-)
+from .synchronisation import placements_searched, refine, scales_for, search, settle
 from .tracking import follow
 
 DoubleArray = npt.NDArray[np.float64]
@@ -150,7 +141,7 @@ class Finder:
             leads = found[:1]
         if log_p > QUICK_LOG_PROBABILITY:
             span = _middle(segment, segment.frames if alone else round(SEARCHED_S / segment.hop_s))
-            scales = tuple(scales_for(segment.profile, span[1] - span[0]))
+            scales = tuple(scales_for(self._layout.profile, span[1] - span[0]))
             quick = found
             found, log_p = self._placed(segment, scales, span, refined=REFINED_ALONE if alone else REFINED)
             found = sorted([*found, *quick], key=lambda p: -p.statistic)
@@ -257,7 +248,7 @@ class Finder:
             log_p = presence_log_probability(plain.statistic, tried)
             if log_p <= QUICK_LOG_PROBABILITY:
                 return [plain], log_p
-        found = sorted((refine(segment, self._layout, p, span) for p in rough), key=lambda p: -p.statistic)
+        found = refine(segment, self._layout, rough, span)
         return found, presence_log_probability(found[0].statistic, tried) if found else 0.0
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from .candidate import CandidateMatcher, Found
 from .layout import first_column_of
 from .profile import PROFILE, Profile
-from .spectrogram import frame_grid, frame_power
-from .synchronisation import MARGIN_BANDS, Placement, Segment, read_cells, refine, sync_statistic
+from .segment import MARGIN_BANDS, Placement, prepare, read_cells, sync_statistic
+from .synchronisation import refine
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -80,16 +80,14 @@ class PlacedMatcher(CandidateMatcher):
         given = self._longest(start_s, start_s + audio.shape[1] / self._sample_rate)
         if given is None:
             return
-        grid = frame_grid(self._profile, self._sample_rate)
-        power = frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0)
-        segment = Segment(power, grid, self._profile)
+        segment = prepare(audio, self._sample_rate, self._profile)
         tried = [
             replace(p, statistic=sync_statistic(read_cells(segment, self._pattern, p), self._pattern))
-            for p in self._around(given, start_s, grid.hop_s, segment.frames)
+            for p in self._around(given, start_s, segment.hop_s, segment.frames)
         ]
         tried.sort(key=lambda p: -p.statistic)
         self._most_placements = max(self._most_placements, len(tried) + REFINED * REFINEMENTS)
-        best = max((refine(segment, self._pattern, p) for p in tried[:REFINED]), key=lambda p: p.statistic)
+        best = refine(segment, self._pattern, tried[:REFINED])[0]
         cells = read_cells(segment, self._layout, best).astype(np.float32)
         self._found.append(Found(start_s, best, cells))
 

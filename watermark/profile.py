@@ -75,6 +75,24 @@ class Profile:
         return self.bands_per_octave * len(self.cell_bands)
 
     @property
+    def plane(self) -> tuple[float, ...]:
+        """What the whitened plane depends on: profiles of which this is equal read the same one."""
+        return (
+            self.column_s,
+            self.frames_per_column,
+            self.window_s,
+            self.lowest_hz,
+            self.bands_per_octave,
+            len(self.cell_bands),
+            self.whitening_frames,
+            self.whitening_bands,
+            self.deviation_frames,
+            self.clip_deviations,
+            self.floor_ratio,
+            self.floor_bins,
+        )
+
+    @property
     def period_s(self) -> float:
         """Length of a block in seconds."""
         return self.period_columns * self.column_s

@@ -20,8 +20,8 @@ from .known import KnownPayloads
 from .layout import BitArray, Layout, codeword_of, layout_of
 from .outcome import Alignment, Detection, SegmentEvidence
 from .profile import Profile
+from .segment import Placement
 from .sequence import cells_at, placement_at
-from .synchronisation import Placement
 
 DoubleArray = npt.NDArray[np.float64]
 

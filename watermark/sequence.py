@@ -17,16 +17,8 @@ import numpy.typing as npt
 from scipy import fft
 
 from .layout import Layout, lowest_rows, row_limits
-from .synchronisation import (
-    Placement,
-    Segment,
-    fold,
-    read_cells,
-    read_columns,
-    row_means,
-    settle,
-    sync_statistic,
-)
+from .segment import Placement, Segment, fold, read_cells, read_columns, row_means, sync_statistic
+from .synchronisation import settle
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]

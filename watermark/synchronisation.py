@@ -8,7 +8,6 @@ the search; the idea of reading scale off a log-frequency pattern is Xiang et al
 then refined by reading the cells exactly.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,14 +17,11 @@ from scipy import fft
 
 from .layout import Layout
 from .profile import Profile
-from .spectrogram import FrameGrid, band_edges_hz, band_levels, cumulative_log_power
-from .whitening import clip, whiten
+from .segment import MARGIN_BANDS, Placement, Segment, between, fold, read_cells, score, sync_statistic
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 
-# Bands of room on either side of the plane: +-16 of 36 to the octave is +-5.3 semitones.
-MARGIN_BANDS = 16
 # Natural log of the time scales searched: 0.74 .. 1.35.
 LOG_SCALE_LIMIT = 0.3
 # A neighbouring scale may drift this much over the segment, in columns, from its middle to its ends.
@@ -34,163 +30,10 @@ DRIFT_COLUMNS = 0.75
 PLAIN_NATS = 3.0
 # Candidates kept of each scale and of the search.
 PEAKS_PER_SCALE = 3
+# So many placements at least are refined to the end.
+LEAST_REFINED = 2
 # Placements whose blocks begin closer than this (0.17 s) are near copies of one another.
 NEAR_FRAMES = 15
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the pattern lies in a segment.
-
-    `scale`: the segment's time axis runs this much faster than the marked signal's. `shift_bands`: its
-    frequencies lie this many bands higher. `start_frames`: where column 0 of a block begins, in frames from
-    the segment's beginning, modulo a block. `statistic`: the normalised correlation. `first_block`: the
-    number of that block in the sequence; None where it is not known yet (and where there is but one).
-    """
-
-    scale: float
-    shift_bands: float
-    start_frames: float
-    statistic: float
-    first_block: int | None = None
-
-    def wrapped(self, profile: Profile) -> "Placement":
-        """Return the same placement told by a block that begins within a block's length of the segment's
-        start.
-        """
-        period_frames = profile.period_columns * profile.frames_per_column / self.scale
-        blocks, start = divmod(self.start_frames, period_frames)
-        first = None if self.first_block is None else (self.first_block - int(blocks)) % profile.blocks
-        return replace(self, start_frames=start, first_block=first)
-
-
-class Segment:
-    """A stretch of signal prepared for reading: its log spectrum, and whitened planes made from it on
-    demand.
-    """
-
-    def __init__(self, power: FloatArray, grid: FrameGrid, profile: Profile) -> None:
-        self.frames = power.shape[0]
-        self.hop_s = grid.hop_s
-        self.profile = profile
-        self._grid = grid
-        self._cumulative = cumulative_log_power(power, profile)
-        self._planes: dict[float, DoubleArray] = {}
-
-    def at_plain_pitch(self) -> "Segment":
-        """Return the segment as it is read without a shift, and in no other way: a tenth of the memory."""
-        light = copy.copy(self)
-        light._cumulative = self._cumulative[:0]
-        light._planes = {0.0: self.plane(0.0)}
-        return light
-
-    def plane(self, fraction_bands: float) -> DoubleArray:
-        """Return the running sum over time of the whitened plane whose bands are moved up by a fraction of
-        one.
-
-        float64 (frames + 1, bands + 2 * MARGIN_BANDS).
-        """
-        if fraction_bands not in self._planes:
-            edges_hz = band_edges_hz(self.profile, MARGIN_BANDS, fraction_bands)
-            levels = band_levels(self._cumulative, self._grid, edges_hz)
-            plane = clip(whiten(levels, self.profile)[0], self.profile.clip_deviations)
-            running = np.zeros((self.frames + 1, plane.shape[1]))
-            np.cumsum(plane, axis=0, out=running[1:])
-            if len(self._planes) >= 8:
-                self._planes.pop(next(iter(self._planes)))
-            self._planes[fraction_bands] = running
-        return self._planes[fraction_bands]
-
-
-def read_cells(
-    segment: Segment,
-    layout: Layout,
-    placement: Placement,
-    first_frame: float = 0.0,
-    last_frame: float = np.inf,
-) -> DoubleArray:
-    """Return the whitened values of the cells, unmasked and summed over blocks: float64 (period_columns,
-    rows).
-
-    Only frames from `first_frame` to `last_frame` count; a cell that lies partly outside counts in part.
-    Where it is not known which blocks these are, all but the pilot's cells are 0.
-    """
-    cells, first = read_columns(segment, layout, placement, first_frame, last_frame)
-    period = layout.profile.period_columns
-    if layout.masks is None:
-        return fold(cells, first, period)
-    if placement.first_block is None:
-        return np.asarray(fold(cells, first, period) * (layout.pilot_chips != 0))
-    block, place = np.divmod(first + np.arange(len(cells)), period)
-    return fold(
-        cells * layout.masks[(placement.first_block + block) % layout.profile.blocks, place], first, period
-    )
-
-
-def read_columns(
-    segment: Segment,
-    layout: Layout,
-    placement: Placement,
-    first_frame: float = 0.0,
-    last_frame: float = np.inf,
-) -> tuple[DoubleArray, int]:
-    """Return the whitened values of the cells of each column, float64 (columns, rows), as they are read, and
-    the first column's number, counted from the placement's column 0.
-    """
-    profile = segment.profile
-    column_frames = profile.frames_per_column / placement.scale
-    last_frame = min(last_frame, segment.frames)
-    first = int(np.floor((first_frame - placement.start_frames) / column_frames))
-    stop = int(np.ceil((last_frame - placement.start_frames) / column_frames))
-    column = np.arange(first, max(stop, first) + 1)
-    position = np.clip(placement.start_frames + column * column_frames, first_frame, last_frame)
-    return row_means(segment, layout, placement, position) / column_frames, first
-
-
-def read_steps(segment: Segment, layout: Layout, placement: Placement) -> tuple[DoubleArray, int]:
-    """Return the whitened values of the rows, `follow_steps` to a column, and the first step's number.
-
-    float64 (steps, rows); step 0 begins where the placement's column 0 does, and the first one returned holds
-    the segment's first frame.
-    """
-    step_frames = segment.profile.frames_per_column / (segment.profile.follow_steps * placement.scale)
-    first = int(np.floor(-placement.start_frames / step_frames))
-    stop = int(np.floor((segment.frames - placement.start_frames) / step_frames))
-    position = placement.start_frames + np.arange(first, max(stop, first) + 1) * step_frames
-    return row_means(segment, layout, placement, position) / step_frames, first
-
-
-def row_means(
-    segment: Segment, layout: Layout, placement: Placement, position: npt.NDArray[np.floating]
-) -> DoubleArray:
-    """Return for each row the mean over its bands of the plane's sum between neighbouring frame positions."""
-    whole = int(np.floor(placement.shift_bands))
-    plane = segment.plane(placement.shift_bands - whole)
-    first_band = MARGIN_BANDS + whole
-    between = np.diff(_between(plane[:, first_band : first_band + layout.profile.bands], position), axis=0)
-    rows = layout.row_bands
-    return np.asarray(np.add.reduceat(between, rows[:, 0], axis=1) / np.diff(rows, axis=1)[:, 0])
-
-
-def fold(rows: DoubleArray, first: int, period: int) -> DoubleArray:
-    """Return the sums of rows (n, m) whose numbers, counted from `first`, are equal modulo `period`:
-    (period, m).
-    """
-    before = first % period
-    padded = np.pad(rows, ((before, -(before + len(rows)) % period), (0, 0)))
-    return np.asarray(padded.reshape(-1, period, rows.shape[1]).sum(axis=0))
-
-
-def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
-    """Return the normalised correlation of folded cells with the synchronisation chips."""
-    values = cells[layout.sync_chips != 0]
-    energy = float((values * values).sum())
-    return float((layout.sync_chips * cells).sum() / np.sqrt(energy)) if energy > 0 else 0.0
-
-
-def score(segment: Segment, layout: Layout, placement: Placement) -> Placement:
-    """Return the placement with the statistic of its cells, read exactly."""
-    return replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
 
 
 def scales_for(profile: Profile, frames: int) -> DoubleArray:
@@ -218,7 +61,7 @@ def search(
     At most `peaks` come from each scale. Only the frames of `span` (first, stop) are looked at; by default
     all of them.
     """
-    profile = segment.profile
+    profile = layout.profile
     steps = profile.period_columns * profile.search_steps
     first_frame, stop_frame = span or (0, segment.frames)
     frames = stop_frame - first_frame
@@ -232,7 +75,7 @@ def search(
         step_frames = profile.frames_per_column / (profile.search_steps * float(scale))
         count = int(frames / step_frames)
         position = np.arange(count + 1, dtype=np.float64) * step_frames
-        read = np.diff(_between(plane, position), axis=0)
+        read = np.diff(between(plane, position), axis=0)
         folded = fold(read, 0, steps)
         spectrum = fft.fft2(folded)
         spectrum *= pattern
@@ -250,7 +93,7 @@ def search(
 
 def settle(segment: Segment, layout: Layout, placement: Placement) -> Placement:
     """Return the placement with its beginning moved to the best statistic near it: scale and pitch stay."""
-    profile = segment.profile
+    profile = layout.profile
     best = score(segment, layout, placement)
     for move in profile.frames_per_column / (2 * profile.search_steps) * np.array([1.0, 0.5, 0.25]):
         for start in (best.start_frames - move, best.start_frames + move):
@@ -259,52 +102,74 @@ def settle(segment: Segment, layout: Layout, placement: Placement) -> Placement:
 
 
 def refine(
-    segment: Segment, layout: Layout, placement: Placement, span: tuple[int, int] | None = None
-) -> Placement:
-    """Return the placement moved to the best statistic near it, by coordinates, reading the cells exactly.
+    segment: Segment,
+    layout: Layout,
+    placements: Sequence[Placement],
+    span: tuple[int, int] | None = None,
+) -> list[Placement]:
+    """Return the placements moved to the best statistics near them, by coordinates, reading the cells
+    exactly; best first.
 
-    `span` is what the search looked at.
+    Moves get smaller from pass to pass, and only the better half goes on to the next: a true placement leads
+    false ones by more than the last passes can give. `span` is what the search looked at.
     """
-    profile = segment.profile
+    profile = layout.profile
     first_frame, stop_frame = span or (0, segment.frames)
     columns = (stop_frame - first_frame) / profile.frames_per_column
-    best = score(segment, layout, placement)
-    scale_step = min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.00075), 0.01)
-    start_step = profile.frames_per_column / (2 * profile.search_steps)
-    middle = (first_frame + stop_frame) / 2
+    steps = _Steps(
+        scale=min(max(DRIFT_COLUMNS / max(columns, 1.0), 0.00075), 0.01),
+        start_frames=profile.frames_per_column / (2 * profile.search_steps),
+        shift_bands=0.25,
+        middle=(first_frame + stop_frame) / 2,
+    )
+    found = [score(segment, layout, placement) for placement in placements]
+    going = len(found)
     for shrink in (1.0, 0.5, 0.25):
-        for scale in best.scale * (1 + scale_step * shrink * np.array([-1.0, -0.5, 0.5, 1.0])):
-            # The middle of what was searched stays where it is.
-            start = middle - (middle - best.start_frames) * best.scale / scale
-            best = _better(
-                segment, layout, best, replace(best, scale=float(scale), start_frames=float(start))
-            )
-        for move in start_step * shrink * np.array([-1.0, 1.0]):
-            best = _better(segment, layout, best, replace(best, start_frames=best.start_frames + float(move)))
-        for move in 0.25 * shrink * np.array([-1.0, 1.0]):
-            shift = float(np.clip(best.shift_bands + move, -MARGIN_BANDS, MARGIN_BANDS - 0.001))
-            best = _better(segment, layout, best, replace(best, shift_bands=shift))
-    # The plain answers, where they explain the segment as well.
+        found[:going] = [_climb(segment, layout, best, steps, shrink) for best in found[:going]]
+        found.sort(key=lambda placement: -placement.statistic)
+        going = min(max((going + 1) // 2, LEAST_REFINED), len(found))
+    plain = [_plainest(segment, layout, placement, steps.middle) for placement in found]
+    return sorted((p.wrapped(profile) for p in plain), key=lambda placement: -placement.statistic)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The moves of the first pass of a refinement, and the frame that stays when the scale moves."""
+
+    scale: float
+    start_frames: float
+    shift_bands: float
+    middle: float
+
+
+def _climb(segment: Segment, layout: Layout, best: Placement, steps: _Steps, shrink: float) -> Placement:
+    """Return the best of a placement and those at one move each of scale, beginning and pitch."""
+    for scale in best.scale * (1 + steps.scale * shrink * np.array([-1.0, -0.5, 0.5, 1.0])):
+        start = steps.middle - (steps.middle - best.start_frames) * best.scale / scale
+        best = _better(segment, layout, best, replace(best, scale=float(scale), start_frames=float(start)))
+    start = best.start_frames
+    for move in (-steps.start_frames * shrink, steps.start_frames * shrink):
+        best = _better(segment, layout, best, replace(best, start_frames=start + move))
+    shift = best.shift_bands
+    for move in (-steps.shift_bands * shrink, steps.shift_bands * shrink):
+        moved = min(max(shift + move, -MARGIN_BANDS), MARGIN_BANDS - 0.001)
+        best = _better(segment, layout, best, replace(best, shift_bands=moved))
+    return best
+
+
+def _plainest(segment: Segment, layout: Layout, best: Placement, middle: float) -> Placement:
+    """Return the placement without its change of speed or pitch where that explains the segment as well."""
     unsped = replace(best, scale=1.0, start_frames=middle - (middle - best.start_frames) * best.scale)
     for plain in (unsped, replace(best, shift_bands=0.0)):
         statistic = sync_statistic(read_cells(segment, layout, plain), layout)
         if statistic > 0 and statistic**2 >= best.statistic**2 - 2 * PLAIN_NATS:
             best = replace(plain, statistic=statistic)
-    return best.wrapped(profile)
+    return best
 
 
 def _better(segment: Segment, layout: Layout, best: Placement, other: Placement) -> Placement:
     statistic = sync_statistic(read_cells(segment, layout, other), layout)
     return replace(other, statistic=statistic) if statistic > best.statistic else best
-
-
-def _between(running: npt.NDArray[np.inexact], position: npt.NDArray[np.floating]) -> npt.NDArray[np.inexact]:
-    """Return rows of a running sum at fractional positions, linearly between; held at both ends."""
-    position = np.clip(position, 0, running.shape[0] - 1)
-    index = np.minimum(position.astype(np.int64), running.shape[0] - 2)
-    fraction = (position - index)[:, None].astype(running.real.dtype)
-    lower = running[index]
-    return np.asarray(lower + fraction * (running[index + 1] - lower))
 
 
 def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]:

@@ -33,16 +33,10 @@ from .known import KnownPayloads
 from .layout import codeword_of, layout_of
 from .outcome import Alignment
 from .reader import alignment_of, row_weights, soft_bits
+from .segment import Placement, Segment, Segments, read_cells
 from .segmenting import Segmenter
 from .sequence import numbered, search_sequence
-from .spectrogram import frame_grid, frame_power
-from .synchronisation import (
-    Placement,
-    Segment,
-    read_cells,
-    search,
-    settle,
-)
+from .synchronisation import search, settle
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -157,15 +151,9 @@ class Tracer:
     def _read(self, start: int, audio: FloatArray, *, alone: bool) -> None:
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
-        segments: dict[str, Segment] = {}
+        segments = Segments(audio, self._sample_rate)
         for matcher in self._matchers:
-            profile = matcher.known.profile
-            if profile.name not in segments:
-                grid = frame_grid(profile, self._sample_rate)
-                segments[profile.name] = Segment(
-                    frame_power(audio, grid, 0, grid.frames(samples), 0), grid, profile
-                )
-            matcher.read(segments[profile.name], start_s, end_s, alone=alone)
+            matcher.read(segments.of(matcher.known.profile), start_s, end_s, alone=alone)
 
 
 class _Matcher:

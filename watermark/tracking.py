@@ -16,15 +16,8 @@ from scipy import fft
 from scipy.ndimage import maximum_filter1d
 
 from .layout import Layout
+from .segment import Placement, Segment, fold, read_cells, read_steps, sync_statistic
 from .sequence import Stretch, go_on
-from .synchronisation import (
-    Placement,
-    Segment,
-    fold,
-    read_cells,
-    read_steps,
-    sync_statistic,
-)
 
 DoubleArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
