@@ -25,7 +25,7 @@ def test_a_clip_too_short_to_decode_is_told_among_the_registered(stamped: Stampe
     audio, rate = soundfile.read(stamped.audio, dtype="float32")
     told = {}
     with open_installation(read_settings(stamped.home, {})) as installation:
-        for milliseconds in (3000, 550, 500, 450, 400, 100):
+        for milliseconds in (3000, 520, 490, 480, 470, 460, 100):
             clip = audio[2 * rate : 2 * rate + milliseconds * rate // 1000]
             soundfile.write(tmp_path / "clip.wav", clip, rate, subtype="FLOAT")
             found = verify(installation, tmp_path / "clip.wav").predicate

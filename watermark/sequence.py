@@ -185,11 +185,15 @@ def search_rows(rows: Sequence[Rows], layout: Layout, keep: int) -> list[Place]:
             ]
     found.sort(key=lambda place: -place.statistic)
     distinct: list[Place] = []
+    taken = np.zeros(steps, bool)
+    around = np.arange(-NEAR_STEPS, NEAR_STEPS + 1)
     for place in found:
-        apart = [min((place.step - p.step) % steps, (p.step - place.step) % steps) for p in distinct]
-        if all(distance > NEAR_STEPS for distance in apart):
+        if not taken[place.step]:
             distinct.append(place)
-    return distinct[:keep]
+            taken[(place.step + around) % steps] = True
+        if len(distinct) == keep:
+            break
+    return distinct
 
 
 def placement_at(place: Place, layout: Layout, start_frames: float = 0.0) -> Placement:
