@@ -11,6 +11,7 @@ from rich.table import Table
 
 from .audiofile import refuse_existing
 from .catalogue import FINGERPRINT_NAME
+from .cli_bundle import read_limited
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
 from .cli_report import PageOption, PdfOption
@@ -21,6 +22,7 @@ from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Re
 from .errors import RefusedError, WriteError
 from .factors import OVERSIGHT_LEVELS, describe_factors, parse_factors
 from .illustration import check_picture, illustrate
+from .incipit import MAX_MIDI_BYTES, read_incipit
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .labelreport import describe_credential, describe_tags
@@ -93,6 +95,10 @@ def generate_command(
     abc: Annotated[
         Path | None, typer.Option("--abc", exists=True, dir_okay=False, help="Opening in ABC notation.")
     ] = None,
+    midi: Annotated[
+        Path | None,
+        typer.Option("--midi", exists=True, dir_okay=False, help="Opening in a MIDI file: its melody."),
+    ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--set", help="NAME=VALUE: overrides what the prompt says.")
     ] = None,
@@ -110,12 +116,17 @@ def generate_command(
 ) -> None:
     """Generate a track from a prompt; mark, sign and log it."""
     factors = parse_factors(oversight=oversight, royalty_class=royalty_class)
+    parameters = _parse_parameters(parameter or [])
     request = Request(
         prompt=prompt,
         seconds=seconds,
         seed=secrets.randbelow(1 << 32) if seed is None else seed,
-        abc=None if abc is None else _read_text(abc),
-        parameters=_parse_parameters(parameter or []),
+        abc=read_incipit(
+            abc=None if abc is None else _read_text(abc),
+            midi=None if midi is None else read_limited(midi, MAX_MIDI_BYTES),
+            parameters=parameters,
+        ),
+        parameters=parameters,
     )
     encoding = parse_encoding(container, bits)
     policy = choose_policy(predicted=margin, required=require_margin)

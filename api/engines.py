@@ -19,6 +19,7 @@ from generator.engine import (
 )
 from generator.kinds import SHIPPED, find_kind, list_kinds, open_engine
 from generator.setup import EngineSetup
+from generator.transcription import MAX_MIDI_BYTES, transcribe_midi
 
 from .enginefile import EMBEDDED, ConfiguredEngine, read_engines
 from .errors import GeneratorMissingError
@@ -28,6 +29,7 @@ from .tape import Tape
 
 __all__ = [
     "EMBEDDED",
+    "MAX_MIDI_BYTES",
     "ROYALTY_CLASSES",
     "TRAINING_CLASSES",
     "Account",
@@ -38,6 +40,7 @@ __all__ = [
     "Request",
     "list_engines",
     "load_engine",
+    "transcribe_midi",
 ]
 
 

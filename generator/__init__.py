@@ -22,6 +22,7 @@ from .errors import Cancelled, EngineError, GeneratorError, RequestError, Weight
 from .kinds import open_engine
 from .score import Note, Part, Score
 from .setup import EngineSetup
+from .transcription import transcribe_midi
 
 __all__ = [
     "Account",
@@ -42,4 +43,5 @@ __all__ = [
     "Sink",
     "WeightsError",
     "open_engine",
+    "transcribe_midi",
 ]

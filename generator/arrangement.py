@@ -60,7 +60,8 @@ def arrange(
             strokes = fill(tune) if last else groove(tune, bright=False)
             drums += drum_bar(strokes, position, level=0.85, opens=False, limit_units=tune.bar_units)
         position += bar_ticks
-    if position == 0:
+    opens_short = position == 0
+    if opens_short:
         # No introduction: a pick-up needs room of its own.
         position = pickup_ticks
     for turn, number in enumerate(form.order):
@@ -105,6 +106,7 @@ def arrange(
             for share, factor in _SLOWDOWN
         ),
         parts=tuple(parts),
+        pickup_ticks=pickup_ticks if opens_short else 0,
     )
 
 

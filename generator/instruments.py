@@ -45,6 +45,8 @@ INSTRUMENTS = (
     Instrument("flute", 73, 60, 96, 76, True, False, 7.0, 0.3, ("flute", "whistle", "fife")),
 )
 
+# General MIDI: keys of this channel (the tenth) are drums.
+DRUM_CHANNEL = 9
 # The drum kit has no row of its own: drumkit.py says what it is.
 KIT = Instrument("drums", 0, 35, 81, 42, False, True, 0.0, 0.0, ("drums",))
 

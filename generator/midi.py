@@ -1,13 +1,13 @@
 """Score to a Standard MIDI File, format 1: a conductor track, then one track for each part."""
 
 import io
+from fractions import Fraction
 
 import mido
 
+from .instruments import DRUM_CHANNEL
 from .score import TICKS_PER_QUARTER, Score
 
-# General MIDI: keys of this channel (the tenth) are drums.
-DRUM_CHANNEL = 9
 _MODE_SUFFIX = {"major": "", "minor": "m"}
 
 
@@ -16,13 +16,20 @@ def format_midi(score: Score) -> bytes:
     conductor = mido.MidiTrack()
     title = score.title.encode("latin-1", "replace").decode("latin-1")
     conductor.append(mido.MetaMessage("track_name", name=title, time=0))
+    conductor.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(score.tempo_bpm), time=0))
+    if score.pickup_ticks:
+        # A short first bar, so that the bar lines of the file are those of the music.
+        short = Fraction(score.pickup_ticks, 4 * TICKS_PER_QUARTER)
+        conductor.append(
+            mido.MetaMessage("time_signature", numerator=short.numerator, denominator=short.denominator)
+        )
+    before = score.pickup_ticks
     beats, unit = score.metre
-    conductor.append(mido.MetaMessage("time_signature", numerator=beats, denominator=unit, time=0))
+    conductor.append(mido.MetaMessage("time_signature", numerator=beats, denominator=unit, time=before))
     suffix = _MODE_SUFFIX.get(score.mode)
     if suffix is not None:
         conductor.append(mido.MetaMessage("key_signature", key=score.tonic + suffix, time=0))
-    before = 0
-    for tick, tempo in ((0, score.tempo_bpm), *score.slowdown):
+    for tick, tempo in score.slowdown:
         conductor.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo), time=tick - before))
         before = tick
     tracks = [conductor]

@@ -16,10 +16,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from .errors import RequestError
-from .harmony import ChordSpan
 from .tune import LETTERS, METRES, UNITS_PER_WHOLE, Bar, Section, Tune, TuneNote, bar_units, signature
+
+if TYPE_CHECKING:
+    from .harmony import ChordSpan  # which needs torch
 
 MAX_CHARACTERS = 20_000
 TRIPLET_UNITS = (4, 8, 16)
@@ -291,7 +294,7 @@ def _close_section(bars: list[list[TuneNote]], repeated: bool, full: int, open_e
 def format_tune(
     tune: Tune,
     *,
-    chords: list[list[list[ChordSpan]]] | None = None,
+    chords: "list[list[list[ChordSpan]]] | None" = None,
     parts: Sequence[str] = (),
     title: str,
     tempo_bpm: float,
@@ -319,7 +322,7 @@ def format_tune(
     return "\n".join([*lines, *parts]) + "\n"
 
 
-def _format_bar(bar: Bar, tune: Tune, spans: list[ChordSpan]) -> str:
+def _format_bar(bar: Bar, tune: Tune, spans: "list[ChordSpan]") -> str:
     own = signature(tune.tonic, tune.mode)
     touched: set[str] = set()
     parts: list[str] = []

@@ -21,7 +21,7 @@ class Opening:
 
     def settle(self, settings: Settings) -> Settings:
         """Settings with the opening's key and metre; the form's own tempo stays."""
-        understood = {**settings.understood, "opening": f"{self.tune.sections[0].full_bars} bars of ABC"}
+        understood = {**settings.understood, "opening": f"{self.tune.sections[0].full_bars} bars"}
         understood["key"] = f"{self.tune.tonic} {self.tune.mode} (from the opening)"
         understood["metre"] = f"{self.tune.metre} (from the opening)"
         return replace(

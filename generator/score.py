@@ -40,7 +40,7 @@ class Score:
 
     tonic is a pitch name ("D", "Bb"), mode one of major, minor, dorian, mixolydian; metre (beats, beat unit);
     tempo_bpm counts quarter notes per minute; `slowdown` holds (tick, tempo_bpm) changes after the start,
-    ascending.
+    ascending. `pickup_ticks` come before the first full bar.
     """
 
     title: str
@@ -50,6 +50,7 @@ class Score:
     tempo_bpm: float
     slowdown: tuple[tuple[int, float], ...]
     parts: tuple[Part, ...]
+    pickup_ticks: int = 0
 
     @property
     def length_ticks(self) -> int:

@@ -283,6 +283,16 @@ def test_malformed_requests_name_the_fault(
     assert problem["faults"]
 
 
+def test_an_opening_in_midi_is_read_when_it_is_ordered(client: httpx.Client, track: Stamped) -> None:
+    body = {"prompt": "waltz", "midi": base64.b64encode(b"no midi").decode()}
+    check_problem(client.post("/v1/tracks", json=body, headers=authorised(track)), 422, "request-refused")
+    check_problem(
+        client.post("/v1/tracks", json={**body, "abc": "K:C"}, headers=authorised(track)),
+        422,
+        "request-refused",
+    )
+
+
 @pytest.mark.parametrize("token", ["wrong", "é", "a" * 5000])
 def test_a_wrong_token_is_refused(client: httpx.Client, token: str) -> None:
     answer = client.post("/v1/stamps", content=b"", headers={"authorization": f"Bearer {token}".encode()})

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from generator import Cancelled, Engine, Request, RequestError, Result, open_engine
+from generator import Cancelled, Engine, Request, RequestError, Result, open_engine, transcribe_midi
 from generator.loudness import loudness_lufs, true_peak
 from generator.notation import parse_tune, split_tunes
-from generator.tune import interior_bars_exact
+from generator.score import TICKS_PER_UNIT
+from generator.tune import interior_bars_exact, pitch_of
 from generator.weights import FILES
 
 PROMPT = "slow waltz in D minor, piano"
@@ -70,6 +71,23 @@ def test_abc_and_midi_are_of_the_same_piece(waltz: Result) -> None:
     assert exact == looked > 0
     assert (tune.tonic, tune.mode, tune.metre) == ("D", "minor", "3/4")
     assert abs(mido.MidiFile(file=io.BytesIO(waltz.midi)).length - waltz.score.length_s) < 0.05
+
+
+def test_the_melody_of_a_midi_file_of_ours_is_read_back(waltz: Result) -> None:
+    assert waltz.midi is not None
+    assert waltz.score is not None
+    tune = parse_tune(split_tunes(transcribe_midi(waltz.midi))[0], open_ended=True)
+    assert (tune.tonic, tune.mode, tune.metre) == ("D", "minor", "3/4")
+    pitches = [
+        pitch_of(n.step, n.alter, "D", "minor")
+        for b in tune.sections[0].bars
+        for n in b
+        if n.step is not None
+    ]
+    assert pitches == [note.pitch for note in waltz.score.parts[0].notes]
+    # This piece has no introduction and begins with a pick-up: the file's bar lines are the music's.
+    assert waltz.score.pickup_ticks > 0
+    assert tune.sections[0].pickup_units == waltz.score.pickup_ticks // TICKS_PER_UNIT
 
 
 def test_notes_sound_where_the_score_says(waltz: Result) -> None:

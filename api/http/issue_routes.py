@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from ..access import Scope
 from ..declaration import parse_declaration
 from ..factors import parse_factors
+from ..incipit import decode_midi, read_incipit
 from ..margin import MarginPolicy
 from ..marking import Strength
 from ..resemblance import ResemblancePolicy
@@ -49,7 +50,8 @@ def issue_track(body: IssueRequest, response: Response, context: UsedContext) ->
     context.engines.find(body.engine)
     parse_factors(oversight=body.oversight, royalty_class=body.royalty_class)
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
-    asked = {**body.model_dump(mode="json", exclude={"priority"}), "seed": seed}
+    abc = read_incipit(abc=body.abc, midi=decode_midi(body.midi), parameters=body.parameters)
+    asked = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "abc": abc, "seed": seed}
     row = context.jobs.submit("issue", asked, priority=PRIORITIES[body.priority])
     response.headers["location"] = f"/v1/jobs/{row.job_id}"
     return Job.of(row)

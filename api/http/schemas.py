@@ -49,6 +49,10 @@ class IssueRequest(Wire):
         None
     )
     abc: Annotated[str | None, Field(max_length=20_000, description="Opening in ABC notation.")] = None
+    midi: Annotated[
+        str | None,
+        Field(max_length=44_000, description="Opening as a Standard MIDI File of at most 32 KiB, in base64."),
+    ] = None
     parameters: Annotated[
         dict[str, str], Field(max_length=32, description="Override what the prompt says.")
     ] = {}

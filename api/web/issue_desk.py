@@ -71,7 +71,7 @@ def issue_track(request: Request, context: UsedContext, session: UsedSession, fo
         tracks = context.installation.registry.list_newest(limit=8)
         return _show_forms(request, session, form, faults, tracks)
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
-    wanted = {**body.model_dump(mode="json", exclude={"priority"}), "seed": seed}
+    wanted = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "seed": seed}
     row = context.jobs.submit("issue", wanted, priority=PRIORITIES[body.priority])
     return RedirectResponse(f"/desk/jobs/{row.job_id}", 303)
 
