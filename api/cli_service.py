@@ -60,12 +60,19 @@ def work_command(
 
     Interrupted, it hands the job at hand back: another worker, or the next start, begins it anew.
     """
+    from .childprocess import keep_warm
+    from .decoding import DECODER
     from .jobqueue import JobQueue
+    from .labels import READER
     from .worker import Worker, settle
 
     settings = read_settings(home)
     set_up_logging(settings.log_form, settings.log_level)
-    with open_installation(settings) as installation, contextlib.closing(JobQueue(settings)) as queue:
+    with (
+        keep_warm(DECODER, READER),
+        open_installation(settings) as installation,
+        contextlib.closing(JobQueue(settings)) as queue,
+    ):
         worker = Worker(installation, queue)
         output.print(f"working on the jobs of {settings.home}", markup=False)
         settle(installation)

@@ -1,6 +1,8 @@
 """The child process that decodes an untrusted audio file; run by path, never imported.
 
-    python -I decoder.py '{"max_channels": 8, "max_seconds": 7200, ...}' < upload.flac
+    python -I decoder.py 5 5< orders.json < upload.flac
+
+    {"max_channels": 8, "max_seconds": 7200, ...}
 
 It gives up what it does not need (memory, processor time, writing files, starting processes), then reads the
 audio file on standard input with libsndfile and writes to standard output one line of JSON followed by the
@@ -82,7 +84,8 @@ def silence_libraries() -> None:
 
 
 def main() -> None:
-    limits = json.loads(sys.argv[1])
+    with os.fdopen(int(sys.argv[1]), "rb") as note:
+        limits = json.load(note)
     silence_libraries()
     give_up_rights(limits)
     try:

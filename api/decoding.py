@@ -16,8 +16,6 @@ no-samples, decoder-failed.
 import json
 import os
 import select
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .childprocess import Child
 from .errors import AudioRefusedError, TooLargeError
 
 DECODER = Path(__file__).with_name("decoder.py")
@@ -66,8 +65,8 @@ class AudioFormat:
 class Recording:
     """An audio file being decoded; made by `open_recording`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def __init__(self, child: Child) -> None:
+        self._child = child
         self._buffer = b""
         self.samples = 0
         self.damage = ""
@@ -87,7 +86,7 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self._child.close()
 
     @property
     def seconds(self) -> float:
@@ -129,11 +128,10 @@ class Recording:
             raise AudioRefusedError("no-samples", "the file holds no samples")
 
     def _read_chunk(self) -> bytes:
-        stdout = self._process.stdout
-        assert stdout is not None
-        if not select.select([stdout], [], [], STALL_S)[0]:
+        output = self._child.output.fileno()
+        if not select.select([output], [], [], STALL_S)[0]:
             raise AudioRefusedError("decoder-failed", f"the decoder gave nothing for {STALL_S:.0f} s")
-        return os.read(stdout.fileno(), 1 << 20)
+        return os.read(output, 1 << 20)
 
     def _read_header(self) -> dict[str, Any]:
         while b"\n" not in self._buffer:
@@ -149,9 +147,11 @@ class Recording:
 
     def _finish(self) -> None:
         """Wait for the child and turn its exit status into damage or an error."""
-        assert self._process.stderr is not None
-        notes = self._process.stderr.read().decode("utf-8", "replace").strip().splitlines()
-        status = self._process.wait(timeout=STALL_S)
+        notes = self._child.notes.read().decode("utf-8", "replace").strip().splitlines()
+        try:
+            status = self._child.wait(STALL_S)
+        except TimeoutError as error:
+            raise AudioRefusedError("decoder-failed", f"{error}") from error
         if status == 0:
             return
         if status in (EXIT_REFUSED, EXIT_DAMAGED):
@@ -163,14 +163,6 @@ class Recording:
         raise AudioRefusedError(
             "decoder-failed", f"the decoder ended with status {status} (a limit, or a crash)"
         )
-
-    def _close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        for stream in (self._process.stdout, self._process.stderr):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
 
 
 def open_recording(path: Path, limits: Limits) -> Recording:
@@ -199,22 +191,9 @@ def open_recording(path: Path, limits: Limits) -> Recording:
             "memory_bytes": limits.decode_memory_bytes,
             "cpu_s": limits.decode_cpu_s,
         }
-        # A bare environment: no secret of ours is in the child, and no thread pool of a numeric library.
-        environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        if "LD_LIBRARY_PATH" in os.environ:
-            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(DECODER), json.dumps(orders)],
-            stdin=file,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pipesize=BLOCK_BYTES,
-            env=environment,
-            cwd="/",
-        )
+        child = Child(DECODER, orders, file)
     try:
-        return Recording(process)
+        return Recording(child)
     except BaseException:
-        process.kill()
-        process.communicate()
+        child.close()
         raise

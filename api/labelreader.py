@@ -56,6 +56,12 @@ def give_up_rights(limits: dict[str, Any]) -> None:
         resource.setrlimit(name, (value, value))
 
 
+def preload() -> None:
+    """Load what reading needs: called by a server that children are forked from."""
+    import c2pa  # noqa: F401
+    from mutagen import aiff, apev2, flac, id3, mp4, oggopus, oggvorbis, wave  # noqa: F401
+
+
 def sniff(file: BinaryIO) -> str:
     """Return the container by its first bytes; "" for one that is not known."""
     head = file.read(12)

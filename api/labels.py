@@ -11,15 +11,15 @@ that cannot be read, and says so; it is still verified by its sound.
 import dataclasses
 import json
 import os
-import subprocess
-import sys
-import tempfile
+import select
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .childprocess import Child
 from .decoding import Limits
 from .tagcheck import TagField
 
@@ -28,6 +28,7 @@ CPU_S = 120
 MEMORY_BYTES = 3 << 29  # the library hashes in two buffers of 256 MiB
 WAIT_S = 150.0
 MAX_ANSWER_BYTES = 64 << 20
+CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Labels:
     credential_problem: str = ""
 
 
-@dataclass
 class Reading:
     """A child process that reads labels; made by `start_reading`."""
 
-    process: subprocess.Popen[bytes]
+    def __init__(self, child: Child) -> None:
+        self._child = child
 
     def __enter__(self) -> "Reading":
         return self
@@ -67,22 +68,38 @@ class Reading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
+        self._child.close()
 
     def finish(self) -> Labels:
-        """Wait for the child and return what it read."""
+        """Wait for the child and return what it read.
+
+        Raises
+        ------
+        OSError
+            The child could not be started.
+        """
         try:
-            answer, _ = self.process.communicate(timeout=WAIT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+            answer = self._read(time.monotonic() + WAIT_S)
+            if len(answer) > MAX_ANSWER_BYTES:
+                return _unreadable("the labels are too large")
+            status = self._child.wait(WAIT_S)
+        except TimeoutError:
             return _unreadable(f"reading took more than {WAIT_S:.0f} s")
-        if self.process.returncode != 0:
-            return _unreadable(f"the reader ended with status {self.process.returncode}: a limit, or a crash")
-        if len(answer) > MAX_ANSWER_BYTES:
-            return _unreadable("the labels are too large")
+        if status != 0:
+            return _unreadable(f"the reader ended with status {status}: a limit, or a crash")
         return _parse(json.loads(answer))
+
+    def _read(self, until_s: float) -> bytes:
+        """Read to the end, or a little more than is taken."""
+        answer, output = bytearray(), self._child.output.fileno()
+        while len(answer) <= MAX_ANSWER_BYTES:
+            if not select.select([output], [], [], max(0.0, until_s - time.monotonic()))[0]:
+                raise TimeoutError
+            chunk = os.read(output, CHUNK_BYTES)
+            if not chunk:
+                break
+            answer += chunk
+        return bytes(answer)
 
 
 def start_reading(
@@ -101,23 +118,8 @@ def start_reading(
         "anchors": dataclasses.asdict(anchors),
         "sidecar": None if sidecar is None else sidecar.hex(),
     }
-    environment = {"PYTHONIOENCODING": "utf-8"}
-    if "LD_LIBRARY_PATH" in os.environ:
-        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    # A file for the orders: lists of certificates outgrow what an argument holds.
-    with path.open("rb") as file, tempfile.TemporaryFile() as note:
-        note.write(json.dumps(orders).encode("utf-8"))
-        note.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(READER), str(note.fileno())],
-            stdin=file,
-            pass_fds=[note.fileno()],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            cwd="/",
-        )
-    return Reading(process)
+    with path.open("rb") as file:
+        return Reading(Child(READER, orders, file))
 
 
 def read_labels(path: Path, limits: Limits, anchors: Anchors = Anchors(), **options: Any) -> Labels:

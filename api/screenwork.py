@@ -4,6 +4,7 @@ A worker opens the ledger folder once, for reading. A file is decoded in a child
 (`api.decoding`), so a hostile one ends that child at worst.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -15,11 +16,14 @@ from pathlib import Path
 from watermark.errors import AudioError
 
 from .audiofile import hash_file
+from .childprocess import keep_warm
 from .collection import Collection, ItemError
 from .dataset import Heard, Item, format_path
+from .decoding import DECODER
 from .errors import AudioRefusedError, TooLargeError
 from .evidence import RELEASED_DIGESTS, Evidence, Likeness
 from .installation import Installation, open_installation
+from .labels import READER
 from .manifest import KNOWN, STAMPED, UNKNOWN, UNREADABLE, Row
 from .nearness import Near, Neighbours, has_sound, keep_sound
 from .origin import UNKNOWN as ORIGIN_UNKNOWN
@@ -49,6 +53,7 @@ class Task:
 class _Worker:
     """State of a worker process, made once in it."""
 
+    warm: contextlib.ExitStack = contextlib.ExitStack()  # closed by the process's end
     installation: Installation | None = None
     task: Task | None = None
     neighbours: Neighbours | None = None
@@ -58,6 +63,7 @@ def start_worker(settings: Settings, task: Task) -> None:
     """Open the ledger in a new worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, too, and stops us
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _Worker.warm.enter_context(keep_warm(DECODER, READER))
     _Worker.installation = open_installation(settings)
     _Worker.task = task
 

@@ -10,17 +10,13 @@ must still verify, and no upload may be left. Exit code 1 on a fault or over 1 G
 """
 
 import argparse
-import contextlib
 import json
-import os
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +25,13 @@ import httpx
 
 from api.settings import read_settings
 from benchmarks.hostile_uploads import make_uploads
-from benchmarks.service import STRANGERS, make_ledger
+from benchmarks.processes import MemoryWatch, measure_memory
+from benchmarks.service import make_ledger, serve_apart
 
 UPLOADS = {True: 22, False: 10_000}
 BOMB_S = {True: 60.0, False: 1800.0}
 MEMORY_BYTES = 1 << 30
 TIMEOUT_S = 300
-START_S = 120.0
 
 
 @dataclass
@@ -46,40 +42,6 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
     slowest: str = ""
-
-
-class MemoryWatch(threading.Thread):
-    """Looks at the resident memory of a process and its children until told to stop."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._pid = pid
-        self._ended = threading.Event()
-        self.peak_bytes = 0
-
-    def run(self) -> None:
-        """Look every 10 ms."""
-        while not self._ended.wait(0.01):
-            self.peak_bytes = max(self.peak_bytes, sum(_resident(pid) for pid in _list_tree(self._pid)))
-
-    def stop(self) -> None:
-        """End the watch."""
-        self._ended.set()
-        self.join()
-
-
-def _list_tree(pid: int) -> Iterator[int]:
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in children.read_text().split():
-                yield from _list_tree(int(child))
-
-
-def _resident(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 def send_uploads(
@@ -112,33 +74,6 @@ def send_uploads(
     return outcome
 
 
-@contextlib.contextmanager
-def serve_apart(home: Path) -> Iterator[tuple[str, int]]:
-    """Run `provenote serve` and give its address and process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "api", "serve", "--port", str(port), "--home", str(home)]
-    process = subprocess.Popen(
-        command, env={**os.environ, **STRANGERS}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        address, begun_s = f"http://127.0.0.1:{port}", time.monotonic()
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{address}/health").status_code == 200:
-                    break
-            if process.poll() is not None or time.monotonic() - begun_s > START_S:
-                raise RuntimeError("the service did not start")
-            time.sleep(0.1)
-        yield address, process.pid
-        if process.poll() is not None:
-            raise RuntimeError(f"the service died with {process.returncode}")
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def main() -> int:
     """Run it and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -154,7 +89,7 @@ def main() -> int:
         headers = {"authorization": f"Bearer {ledger.token}"}
         with serve_apart(ledger.home) as (address, pid):
             watch = MemoryWatch(pid)
-            idle = sum(_resident(item) for item in _list_tree(pid))
+            idle = measure_memory(pid)
             watch.start()
             outcome = send_uploads(
                 address,

@@ -2,12 +2,17 @@
 
 import contextlib
 import dataclasses
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 import soundfile
 
@@ -85,3 +90,30 @@ def serve_ledger(folder: Path, environment: Mapping[str, str]) -> Iterator[Serve
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def serve_apart(home: Path) -> Iterator[tuple[str, int]]:
+    """Run `provenote serve` and give its address and process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "api", "serve", "--port", str(port), "--home", str(home)]
+    process = subprocess.Popen(
+        command, env={**os.environ, **STRANGERS}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        address, begun_s = f"http://127.0.0.1:{port}", time.monotonic()
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{address}/health").status_code == 200:
+                    break
+            if process.poll() is not None or time.monotonic() - begun_s > START_S:
+                raise RuntimeError("the service did not start")
+            time.sleep(0.1)
+        yield address, process.pid
+        if process.poll() is not None:
+            raise RuntimeError(f"the service died with {process.returncode}")
+    finally:
+        process.terminate()
+        process.wait()

@@ -134,6 +134,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(f"needs the system tool {tool}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _warm_children() -> Iterator[None]:
+    """Fork the children that read files from servers, as a service does: each costs milliseconds."""
+    from api.childprocess import keep_warm
+    from api.decoding import DECODER
+    from api.labels import READER
+
+    with keep_warm(DECODER, READER):
+        yield
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A PostgreSQL server of this test run."""

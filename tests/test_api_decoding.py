@@ -198,7 +198,10 @@ def test_the_decoder_is_ended_when_the_reader_leaves(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(60.0), RATE)
     with open_recording(tmp_path / "a.wav", DEFAULT_LIMITS) as recording:
         next(recording.blocks())
-    assert recording._process.poll() is not None
+        child = recording._child
+    assert child.output.closed
+    assert child._leash is not None
+    assert child._leash.fileno() == -1
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -245,9 +245,14 @@ def test_a_huge_tag_is_cut_and_many_tags_are_too_many(tmp_path: Path) -> None:
     assert check_tags(labels.tags, None, problem=labels.tags_problem).state == "unreadable"
 
 
-def test_a_reader_that_hits_a_limit_is_said_to_have_failed(tmp_path: Path) -> None:
+def test_a_reader_that_hits_a_limit_is_said_to_have_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make_file(tmp_path, "flac")
-    labels = read_labels(path, Limits(decode_cpu_s=0))
+    reader = tmp_path / "reader.py"
+    reader.write_text("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", encoding="utf-8")
+    monkeypatch.setattr("api.labels.READER", reader)
+    labels = read_labels(path, Limits())
     assert "limit" in labels.tags_problem
     assert labels.tags == ()
 

@@ -12,11 +12,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..childprocess import keep_warm
+from ..decoding import DECODER
 from ..engines import EngineRack
 from ..errors import SlowBodyError, TooLargeError
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
+from ..labels import READER
 from ..leading import Lead
 from ..manifests import ManifestIndex
 from ..oidc import TokenChecker
@@ -83,6 +86,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
     @contextlib.asynccontextmanager
     async def run(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(keep_warm(DECODER, READER))
             installation = stack.enter_context(open_installation(settings))
             engines = EngineRack.of(settings)
             quotas = open_quotas(settings)
