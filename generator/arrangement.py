@@ -1,8 +1,8 @@
 """Arrangement: a tune, its chords and a form to a score of parts, with dynamics and an ending.
 
-Parts are the melody and, as asked for, chords, bass and drums. The melody keeps its register near the
-middle of its instrument; phrases of four bars swell and fall; the last bar slows down into a bar of the
-held tonic chord.
+Parts are the melody and, as asked for, chords, bass, a harmony voice and drums. The melody keeps its
+register near the middle of its instrument; phrases of four bars swell and fall; the last bar slows down into
+a bar of the held tonic chord.
 """
 
 import numpy as np
@@ -14,11 +14,12 @@ from .harmony import Chord, ChordSpan, triads
 from .instruments import BY_NAME, KIT, Instrument
 from .prompt import Settings
 from .score import TICKS_PER_UNIT, Note, Part, Score
+from .secondvoice import VoiceNote, voice_shift, write_second_voice
 from .tune import METRES, Bar, Tune, pitch_of
 
 # Share of its written length that a melody note sounds, struck or sustained.
 _DETACHED, _LEGATO = 0.94, 0.97
-_MELODY_VELOCITY = 84
+_MELODY_VELOCITY, _SECOND_VELOCITY = 84, 74
 # Tempo in the last bar of the tune: (share of the bar, factor).
 _SLOWDOWN = ((0.0, 0.96), (0.5, 0.88), (0.75, 0.78))
 
@@ -42,6 +43,11 @@ def arrange(
         bass = BY_NAME[settings.bass or settings.accompaniment]
         hand = Hand(BY_NAME[settings.accompaniment], bass)
     melody: list[Note] = []
+    second: list[Note] = []
+    if settings.second:
+        voice = write_second_voice(tune, chords)
+        partner = BY_NAME[settings.second]
+        lower = voice_shift(voice, shift, partner)
     backing = Backing()
     drums: list[Note] = []
     bar_ticks = tune.bar_units * TICKS_PER_UNIT
@@ -73,6 +79,8 @@ def arrange(
         for bar_number, bar in enumerate(bars):
             loudness = level * _phrase_level(bar_number, len(bars))
             melody += _play_bar(bar, position, tune, shift, player, loudness)
+            if settings.second:
+                second += _play_voice(voice[number][bar_number], position, lower, partner, loudness)
             if hand:
                 spans = chords[number][bar_number]
                 backing.extend(
@@ -86,12 +94,17 @@ def arrange(
             position += bar_ticks
     held = round(bar_ticks * 0.98)
     melody.append(Note(_final_pitch(tonic, melody[-1].pitch, player), position, held, 78))
+    if settings.second:
+        near = second[-1].pitch if second else melody[-1].pitch
+        second.append(Note(_chord_pitch(tonic, melody[-1].pitch, near, partner), position, held, 70))
     parts = [_part("melody", player, melody, random, pan=0.18 if hand else 0.0, gain_db=0.0)]
     if hand:
         backing.extend(hold_chord(tonic, hand, position, held))
         parts.append(_part("chords", hand.instrument, backing.chords, random, pan=-0.22, gain_db=-2.0))
         pan, gain_db = (-0.05, 0.0) if settings.bass else (-0.22, -2.0)
         parts.append(_part("bass", hand.bass_instrument, backing.bass, random, pan=pan, gain_db=gain_db))
+    if settings.second:
+        parts.append(_part("harmony", partner, second, random, pan=0.42, gain_db=-1.5))
     if settings.drums:
         drums += closing_strokes(position, held)
         parts.append(_part("drums", KIT, drums, random, pan=0.0, gain_db=2.5))
@@ -152,10 +165,7 @@ def _play_bar(
         if note.step is not None:
             stress = 1.08 if position == 0 else 1.02 if position % beat == 0 else 0.96
             pitch = pitch_of(note.step, note.alter, tune.tonic, tune.mode) + shift
-            while pitch > instrument.high:
-                pitch -= 12
-            while pitch < instrument.low:
-                pitch += 12
+            pitch = fold_pitch(pitch, instrument)
             length = max(1, round(note.units * TICKS_PER_UNIT * share))
             velocity = int(np.clip(_MELODY_VELOCITY * stress * level, 30, 120))
             notes.append(Note(pitch, start_tick + position * TICKS_PER_UNIT, length, velocity))
@@ -163,9 +173,45 @@ def _play_bar(
     return notes
 
 
+def fold_pitch(pitch: int, instrument: Instrument) -> int:
+    """A pitch moved by octaves into an instrument's range."""
+    while pitch > instrument.high:
+        pitch -= 12
+    while pitch < instrument.low:
+        pitch += 12
+    return pitch
+
+
 def _final_pitch(tonic: Chord, last: int, instrument: Instrument) -> int:
     """The tonic nearest to the last note."""
     options = [p for p in range(instrument.low, instrument.high + 1) if p % 12 == tonic.root]
+    return min(options, key=lambda pitch: (abs(pitch - last), pitch))
+
+
+def _play_voice(
+    notes: list[VoiceNote], start_tick: int, shift: int, instrument: Instrument, level: float
+) -> list[Note]:
+    """Notes of the harmony voice in one bar, softer than the melody."""
+    share = _LEGATO if instrument.sustains else _DETACHED
+    velocity = int(np.clip(_SECOND_VELOCITY * level, 30, 120))
+    return [
+        Note(
+            fold_pitch(note.pitch + shift, instrument),
+            start_tick + note.start * TICKS_PER_UNIT,
+            max(1, round(note.units * TICKS_PER_UNIT * share)),
+            velocity,
+        )
+        for note in notes
+    ]
+
+
+def _chord_pitch(chord: Chord, below: int, last: int, instrument: Instrument) -> int:
+    """Third or fifth of a chord under a pitch, nearest to the last one."""
+    options = [
+        p
+        for p in range(instrument.low, instrument.high + 1)
+        if p % 12 in chord.pitch_classes[1:] and p < max(below, instrument.low + 12)
+    ]
     return min(options, key=lambda pitch: (abs(pitch - last), pitch))
 
 

@@ -1,4 +1,4 @@
-"""Chords and bass of a tune written out as further voices of its ABC.
+"""Chords, bass and harmony voice of a tune written out as further voices of its ABC.
 
     V:2 name="guitar"
     %%MIDI program 24
@@ -15,6 +15,7 @@ from .harmony import ChordSpan
 from .instruments import BY_NAME, Instrument
 from .prompt import Settings
 from .score import TICKS_PER_UNIT, Note
+from .secondvoice import VoiceNote, write_second_voice
 from .tune import LETTERS, NATURAL_SEMITONES, UNITS_PER_WHOLE, Section, Tune, signature
 
 _EIGHTH = UNITS_PER_WHOLE // 8
@@ -23,9 +24,25 @@ Event = tuple[int, int, tuple[int, ...]]
 
 
 def write_parts(tune: Tune, chords: list[list[list[ChordSpan]]], settings: Settings) -> list[str]:
-    """Text of the voices for chords and bass, empty where the melody is alone."""
-    if not settings.accompaniment:
-        return []
+    """Text of the voices for chords, bass and harmony, empty where the melody is alone."""
+    voices = _write_backing(tune, chords, settings) if settings.accompaniment else []
+    if settings.second:
+        rows = [
+            [[_as_note(note) for note in bar] for bar in section]
+            for section in write_second_voice(tune, chords)
+        ]
+        voices.append(_format_voice(len(voices) + 2, BY_NAME[settings.second], "treble", tune, rows))
+    return voices
+
+
+def _as_note(note: VoiceNote) -> Note:
+    """A note of the harmony voice as the score counts it."""
+    return Note(note.pitch, note.start * TICKS_PER_UNIT, note.units * TICKS_PER_UNIT, 80)
+
+
+def _write_backing(tune: Tune, chords: list[list[list[ChordSpan]]], settings: Settings) -> list[str]:
+    """Chords and bass."""
+    assert settings.accompaniment
     player = BY_NAME[settings.accompaniment]
     bass = BY_NAME[settings.bass or settings.accompaniment]
     hand = Hand(player, bass)

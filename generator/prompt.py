@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .casting import read_drums, read_instruments, read_second
 from .errors import RequestError
-from .instruments import BY_NAME, INSTRUMENTS
+from .findings import Findings
+from .instruments import INSTRUMENTS
 from .tune import METRES, MODE_FIFTHS, RHYTHMS, tonic_fifths
 
 MAX_PROMPT_CHARACTERS = 2_000
@@ -23,6 +25,7 @@ PARAMETERS = {
     "tempo_bpm": f"quarter notes per minute, {MIN_TEMPO_BPM:g} to {MAX_TEMPO_BPM:g}",
     "instruments": "one to three names, melody, chords, bass: " + ", ".join(i.name for i in INSTRUMENTS),
     "drums": "on or off",
+    "harmony": "on, off, or who plays the second voice under the melody",
 }
 
 # Words for a form -> (rhythm, metre or "" for the rhythm's own, tempo factor).
@@ -116,10 +119,6 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _SHORT_KEY = re.compile(r"\bin ([A-G])(#|b|♯|♭| sharp| flat)?(m)?(?![\w#])")
-_DRUMS = re.compile(r"\b(?:drum ?kits?|drums?|percussion|beat|drummer)\b", re.IGNORECASE)
-_NO_DRUMS = re.compile(r"\b(?:no|without)(?: any)? (?:drum ?kits?|drums?|percussion|beat)\b", re.IGNORECASE)
-# A band or quartet is melody, chords, bass and drums; a trio the same without drums.
-_BANDS = re.compile(r"\b(band|quartet|trio)\b", re.IGNORECASE)
 _ENHARMONIC = {"Cb": "B", "Fb": "E", "E#": "F", "B#": "C", "G#": "Ab", "D#": "Eb", "A#": "Bb"}
 _MINOR_RESPELLED = {"Ab": "G#", "Db": "C#", "Gb": "F#"}
 
@@ -129,7 +128,8 @@ class Settings:
     """What will be made. melody, accompaniment and bass name instruments; accompaniment None plays the melody
     alone, bass None leaves the bass to the accompaniment's left hand.
 
-    tempo_is_exact: the tempo was given in figures and is kept; else it may bend to meet the length.
+    tempo_is_exact: the tempo was given in figures and is kept; else it may bend to meet the length. second
+    plays a harmony voice under the melody, None leaves it out.
     """
 
     tonic: str
@@ -143,6 +143,7 @@ class Settings:
     bass: str | None
     drums: bool
     understood: Mapping[str, str]
+    second: str | None = None
 
 
 def respell(tonic: str, mode: str) -> str:
@@ -168,12 +169,16 @@ def read_prompt(prompt: str, parameters: Mapping[str, str], *, seed: int) -> Set
     unknown = sorted(set(parameters) - set(PARAMETERS))
     if unknown:
         raise RequestError(f"expected parameters out of {', '.join(PARAMETERS)}, got {unknown[0]!r}")
-    found = _Findings(prompt)
+    found = Findings(prompt)
     tonic, mode = _read_key(found, parameters, seed)
     rhythm, metre, factor = _read_form(found, parameters)
     tempo, exact = _read_tempo(found, parameters, rhythm, metre, factor)
-    drums = _read_drums(found, parameters)
-    melody, accompaniment, bass = _read_instruments(found, parameters)
+    drums = read_drums(found, parameters)
+    second = read_second(found, parameters)
+    melody, accompaniment, bass = read_instruments(found, parameters)
+    if second is not None:
+        second = second or melody
+        found.understood["harmony voice"] = second
     length = found.take(re.compile(r"\b(\d+(?:\.\d+)?)\s*(seconds?|secs?|s|minutes?|mins?)\b", re.IGNORECASE))
     if length:
         found.understood["length"] = f"{length[0]} (the request's own length is used)"
@@ -192,32 +197,11 @@ def read_prompt(prompt: str, parameters: Mapping[str, str], *, seed: int) -> Set
         bass,
         drums,
         dict(found.understood),
+        second,
     )
 
 
-class _Findings:
-    """The prompt less what was recognised, and what that was taken to mean."""
-
-    def __init__(self, prompt: str) -> None:
-        self.rest = prompt
-        self.understood: dict[str, str] = {}
-
-    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """First match, cut out of the rest."""
-        match = pattern.search(self.rest)
-        if match:
-            self.rest = self.rest[: match.start()] + " , " + self.rest[match.end() :]
-        return match
-
-    def take_word(self, words: Mapping[str, object]) -> str | None:
-        """The longest of the words (also in the plural) that stands in the rest, cut out."""
-        for word in sorted(words, key=len, reverse=True):
-            if self.take(re.compile(rf"\b{re.escape(word)}(?:s|es)?\b", re.IGNORECASE)):
-                return word
-        return None
-
-
-def _read_key(found: _Findings, parameters: Mapping[str, str], seed: int) -> tuple[str, str]:
+def _read_key(found: Findings, parameters: Mapping[str, str], seed: int) -> tuple[str, str]:
     moods = [found.take_word(_MOODS)]
     if "key" in parameters:
         match = _KEY.fullmatch(parameters["key"].strip())
@@ -247,7 +231,7 @@ def _read_key(found: _Findings, parameters: Mapping[str, str], seed: int) -> tup
     return tonic, mode
 
 
-def _read_form(found: _Findings, parameters: Mapping[str, str]) -> tuple[str, str, float]:
+def _read_form(found: Findings, parameters: Mapping[str, str]) -> tuple[str, str, float]:
     metre_match = found.take(re.compile(r"\b(\d{1,2}/\d{1,2})\b"))
     metre = parameters.get("metre", metre_match[1] if metre_match else "")
     if metre and metre not in METRES:
@@ -273,7 +257,7 @@ def _read_form(found: _Findings, parameters: Mapping[str, str]) -> tuple[str, st
 
 
 def _read_tempo(
-    found: _Findings, parameters: Mapping[str, str], rhythm: str, metre: str, factor: float
+    found: Findings, parameters: Mapping[str, str], rhythm: str, metre: str, factor: float
 ) -> tuple[float, bool]:
     figures = found.take(re.compile(r"\b(\d{2,3}(?:\.\d+)?)\s*bpm\b", re.IGNORECASE))
     word = found.take_word(_TEMPO_WORDS)
@@ -297,77 +281,3 @@ def _read_tempo(
     tempo = round(_TEMPO_OF[rhythm] * factor * (_TEMPO_WORDS[word] if word else 1.0), 1)
     found.understood["tempo"] = f"{word or 'usual for the form'}: about {tempo:g} quarter notes per minute"
     return tempo, False
-
-
-def _read_drums(found: _Findings, parameters: Mapping[str, str]) -> bool:
-    """Whether the kit plays: "drums", "percussion", "beat", a band; "no drums", "without percussion"."""
-    refused = found.take(_NO_DRUMS) is not None
-    asked = found.take(_DRUMS) is not None
-    band = _BANDS.search(found.rest)
-    drums = not refused and (asked or (band is not None and band[1].lower() in ("band", "quartet")))
-    if "drums" in parameters:
-        if parameters["drums"] not in ("on", "off"):
-            raise RequestError(f"expected drums on or off, got {parameters['drums']!r}")
-        drums = parameters["drums"] == "on"
-    if drums or refused:
-        found.understood["drums"] = "on" if drums else "off"
-    return drums
-
-
-def _read_instruments(found: _Findings, parameters: Mapping[str, str]) -> tuple[str, str | None, str | None]:
-    """Melody, accompaniment and bass."""
-    band = found.take(_BANDS)
-    alone = re.search(r"\b(solo|alone|unaccompanied)\b", found.rest, re.IGNORECASE) is not None
-    named: list[tuple[int, str]] = []
-    words = {word: i.name for i in INSTRUMENTS for word in i.words}
-    for word in sorted(words, key=len, reverse=True):
-        place = found.rest.lower().find(word)
-        if found.take(re.compile(rf"\b{word}s?\b", re.IGNORECASE)) and words[word] not in [
-            n for _, n in named
-        ]:
-            named.append((place, words[word]))
-    names = [name for _, name in sorted(named)]
-    if "instruments" in parameters:
-        names = [name.strip().lower() for name in parameters["instruments"].split(",")]
-        for name in names:
-            if name not in BY_NAME:
-                raise RequestError(f"expected instruments out of {', '.join(BY_NAME)}, got {name!r}")
-        if len(names) > 3:
-            raise RequestError(f"expected one to three instruments, got {len(names)}")
-    bass = next((name for name in names[1:] if name == "bass"), None)
-    if bass is None and len(names) == 3:
-        # Of three the lowest that does not lead is the bass.
-        bass = min(names[1:], key=lambda name: BY_NAME[name].low)
-    if bass is None and band:
-        bass = "bass"
-    names = [name for name in names if name != bass]
-    if not names:
-        names, chosen = ["piano"], " (chosen)"
-    else:
-        chosen = ""
-    melody = names[0]
-    if len(names) == 1 and alone and bass is None:
-        found.understood["instruments"] = f"{melody} alone{chosen}"
-        return melody, None, None
-    if len(names) == 1:
-        accompaniment = melody if BY_NAME[melody].polyphonic and not band else "guitar" if band else "piano"
-        if accompaniment == melody and band:
-            accompaniment = "piano"
-        note = "" if accompaniment == melody else " (chosen)"
-    else:
-        # The first that can play chords accompanies; two single-line instruments leave them to the piano.
-        others = names[1:]
-        chordal = [name for name in others if BY_NAME[name].polyphonic]
-        if not chordal and BY_NAME[melody].polyphonic:
-            melody, chordal = others[0], [melody]
-        accompaniment = chordal[0] if chordal else "piano"
-        note = "" if chordal else " (chosen)"
-    said = melody + chosen
-    if accompaniment != melody or bass or len(names) > 1:
-        said += f", accompanied by {accompaniment}{note}"
-    if bass:
-        said += f", bass played by {'double bass' if bass == 'bass' else bass}"
-    found.understood["instruments"] = said
-    unused = [name for name in names if name not in (melody, accompaniment)]
-    found.rest += "".join(f" {name}" for name in unused)
-    return melody, accompaniment, bass

@@ -4,15 +4,18 @@ import re
 import shutil
 import subprocess
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from generator.chordmodel import ChordModel
 from generator.harmony import harmonise
 from generator.notation import format_tune, parse_tune, split_tunes
 from generator.partwriting import events_of, write_parts
 from generator.prompt import read_prompt
 from generator.score import TICKS_PER_UNIT, Note
+from generator.tune import Tune
 from generator.weights import CHORDS, load_chords, read_digests, read_weights, weights_folder
 
 TUNES = {
@@ -24,13 +27,23 @@ TUNES = {
 }
 
 
+@cache
+def chord_model() -> ChordModel:
+    """The published chord model."""
+    folder = weights_folder()
+    return load_chords(read_weights(folder, CHORDS, read_digests(folder)[CHORDS]))
+
+
+def parse(name: str) -> Tune:
+    """One of the tunes."""
+    return parse_tune(split_tunes("X:1\n" + TUNES[name])[0])
+
+
 def written(name: str, prompt: str) -> str:
     """A tune with all its voices."""
-    folder = weights_folder()
-    model = load_chords(read_weights(folder, CHORDS, read_digests(folder)[CHORDS]))
-    tune = parse_tune(split_tunes("X:1\n" + TUNES[name])[0])
+    tune = parse(name)
     settings = read_prompt(prompt, {"metre": tune.metre}, seed=0)
-    chords = harmonise(tune, model)
+    chords = harmonise(tune, chord_model())
     parts = write_parts(tune, chords, settings)
     return format_tune(tune, chords=chords, parts=parts, title=name, tempo_bpm=100.0)
 
@@ -46,11 +59,11 @@ def units_of(bar: str) -> Fraction:
 
 @pytest.mark.parametrize("name", sorted(TUNES))
 def test_every_bar_of_every_voice_adds_up_and_the_melody_is_still_read(name: str) -> None:
-    abc = written(name, f"{name} for flute, guitar and bass")
-    tune = parse_tune(split_tunes("X:1\n" + TUNES[name])[0])
+    abc = written(name, f"{name} for flute, second flute, guitar and bass")
+    tune = parse(name)
     assert parse_tune(split_tunes(abc)[0]).sections == tune.sections
     voices = re.split(r"^V:\d.*$", abc, flags=re.MULTILINE)[2:]
-    assert len(voices) == 2
+    assert len(voices) == 3
     for text in voices:
         lines = [line for line in text.splitlines() if line and not line.startswith("%")]
         bars = [

@@ -51,6 +51,13 @@ def test_slow_waltz_in_d_minor_for_piano() -> None:
         ("march, fife and drum", "drums", True),
         ("jig with percussion", "drums", True),
         ("jig", "drums", False),
+        ("reel for fiddle and second fiddle", "second", "violin"),
+        ("waltz on the flute, second clarinet, guitar", "second", "clarinet"),
+        ("air in harmony on the flute", "second", "flute"),
+        ("march in four parts", "second", "piano"),
+        ("march in four parts", "bass", "bass"),
+        ("reel with fiddle, no harmony", "second", None),
+        ("reel with fiddle", "second", None),
         ("reel for a band, no drums", "drums", False),
         ("reel for a folk band", "drums", True),
         ("fiddle quartet", "accompaniment", "guitar"),
@@ -104,6 +111,7 @@ def test_parameters_override_the_prompt() -> None:
         ({"instruments": "kazoo"}, "'kazoo'"),
         ({"instruments": "piano, harp, flute, bass"}, "got 4"),
         ({"drums": "loud"}, "'loud'"),
+        ({"harmony": "loud"}, "'loud'"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(parameters: dict[str, str], message: str) -> None:
