@@ -1,5 +1,7 @@
 """The harmony voice lies under the melody, agrees with its chords, and does not run in parallel with it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from test_generator_partwriting import TUNES, chord_model, parse
@@ -47,7 +49,7 @@ def test_the_voice_is_under_the_melody_and_mostly_in_the_chord(name: str) -> Non
 @pytest.mark.parametrize("name", sorted(TUNES))
 def test_no_fifths_or_octaves_in_parallel(name: str) -> None:
     found = beats_of(name)
-    for (melody, voice, _), (next_melody, next_voice, _) in zip(found, found[1:], strict=False):
+    for (melody, voice, _), (next_melody, next_voice, _) in itertools.pairwise(found):
         interval = (melody - voice) % 12
         if interval in (0, 7) and (next_melody - next_voice) % 12 == interval:
             assert (
