@@ -32,6 +32,9 @@ MAX_CHUNK_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 64 << 20
 MAX_STORE_CHARACTERS = 4 << 20
 MAX_CHUNKS = 10_000
+TAG_MEMORY_BYTES = 96 << 20, 256 << 20
+"""What reading tags may take, besides three times the file, and at most: a compressed ID3 frame of kilobytes
+unpacks to gigabytes."""
 MIME = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "mp4": "audio/mp4"}
 ID3_NAMES = {"TIT2": "TITLE", "TPE1": "ARTIST", "TSRC": "ISRC", "TDRC": "DATE", "TYER": "DATE"}
 ATOM_NAMES = {"\xa9nam": "TITLE", "\xa9ART": "ARTIST", "\xa9day": "DATE"}
@@ -60,6 +63,19 @@ def preload() -> None:
     """Load what reading needs: called by a server that children are forked from."""
     import c2pa  # noqa: F401
     from mutagen import aiff, apev2, flac, id3, mp4, oggopus, oggvorbis, wave  # noqa: F401
+
+
+@contextlib.contextmanager
+def bound_memory(more_bytes: int) -> Iterator[None]:
+    """Allow so much more memory than there is, until the block ends."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        pages = int(file.read().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (min(soft, pages * resource.getpagesize() + more_bytes), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def sniff(file: BinaryIO) -> str:
@@ -318,11 +334,13 @@ def main() -> None:
     with open(0, "rb", closefd=False) as file:
         answer["container"] = sniff(file)
         try:
-            for item in read_tags(file, answer["container"]):
-                if len(answer["tags"]) == MAX_TAGS:
-                    answer["tags_cut"] = True
-                    break
-                answer["tags"].append([text[:MAX_CHARACTERS] for text in item])
+            least, most = TAG_MEMORY_BYTES
+            with bound_memory(min(most, least + 3 * os.fstat(0).st_size)):
+                for item in read_tags(file, answer["container"]):
+                    if len(answer["tags"]) == MAX_TAGS:
+                        answer["tags_cut"] = True
+                        break
+                    answer["tags"].append([text[:MAX_CHARACTERS] for text in item])
         except Exception as error:  # noqa: BLE001 - whatever a hostile file makes of a library is an answer
             answer["tags_problem"] = f"{type(error).__name__}: {error}"[:200]
         if answer["container"] in MIME or orders["sidecar"]:

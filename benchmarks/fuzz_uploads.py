@@ -11,11 +11,12 @@ must still verify, and no upload may be left. Exit code 1 on a fault or over 1 G
 
 import argparse
 import json
+import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ class Outcome:
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    took_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     slowest_s: float = 0.0
     slowest: str = ""
 
@@ -63,7 +65,9 @@ def send_uploads(
                     status, text = 0, f"{type(error).__name__}: {error}"
                 took_s = time.monotonic() - begun_s
                 with lock:
-                    outcome.answers[upload.kind.partition(" (")[0], status] += 1
+                    damage = upload.kind.partition(" (")[0]
+                    outcome.answers[damage, status] += 1
+                    outcome.took_s[damage].append(took_s)
                     if took_s > outcome.slowest_s:
                         outcome.slowest_s, outcome.slowest = took_s, f"{upload.number} {upload.kind}"
                     if status == 0 or (status >= 500 and "/problems/busy" not in text):
@@ -108,7 +112,8 @@ def main() -> int:
             outcome.faults.extend(f"left: {path.name}" for path in left)
     for kind in sorted({kind for kind, _ in outcome.answers}):
         counts = {status: n for (other, status), n in sorted(outcome.answers.items()) if other == kind}
-        print(f"{kind:26} " + "  ".join(f"{status}: {n}" for status, n in counts.items()))
+        middle = 1000 * statistics.median(outcome.took_s[kind])
+        print(f"{kind:26} {middle:7.0f} ms  " + "  ".join(f"{status}: {n}" for status, n in counts.items()))
     print(
         f"{count} uploads by {chosen.clients} clients (seed {chosen.seed}): {len(outcome.faults)} faults; "
         f"memory {idle >> 20} MiB idle, {watch.peak_bytes >> 20} MiB at most; "

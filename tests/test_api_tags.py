@@ -3,6 +3,7 @@
 import json
 import struct
 import subprocess
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -243,6 +244,19 @@ def test_a_huge_tag_is_cut_and_many_tags_are_too_many(tmp_path: Path) -> None:
     assert len(labels.tags) == 512
     assert labels.tags_problem == "too many tags"
     assert check_tags(labels.tags, None, problem=labels.tags_problem).state == "unreadable"
+
+
+def test_a_compressed_tag_that_unpacks_to_more_than_its_file_allows_is_not_unpacked(tmp_path: Path) -> None:
+    sound = write_audio(tmp_path / "a.mp3", AUDIO).read_bytes()
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(128)) + packer.flush()
+    body = struct.pack(">I", 128 << 20) + packed
+    frame = b"TXXX" + struct.pack(">IH", len(body), 0x0080) + body  # ID3v2.3, 3.3.1: flag i, compressed
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    (tmp_path / "a.mp3").write_bytes(b"ID3\x03\0\0" + size + frame + sound)
+    labels = read_labels(tmp_path / "a.mp3", DEFAULT_LIMITS)
+    assert labels.tags_problem.startswith("MemoryError")
+    assert labels.tags == ()
 
 
 def test_a_reader_that_hits_a_limit_is_said_to_have_failed(
