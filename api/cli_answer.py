@@ -1,19 +1,17 @@
-"""Commands that ask the log about an asset or file: `provenote log ask` and `provenote log check-answer`."""
+"""Commands that ask the log about an asset, file or mark: `provenote log ask` and `log check-answer`."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ledger.answer import MAX_ANSWER_BYTES, Answer, Question, check_answer, make_answer
-from ledger.canonical import check_hex
+from ledger.answer import MAX_ANSWER_BYTES, Answer, MarkId, Question, check_answer
 from ledger.errors import BundleError
-from ledger.event import KEYS_ASSET, check_asset
 
+from .answering import answer_question, parse_question
 from .audiofile import hash_file, write_synced
 from .cli_bundle import PolicyOption, VkeyOption, read_limited, read_policy
 from .cli_options import HomeOption, JsonOption
-from .collecting import collect_evidence
 from .console import output, print_json
 from .errors import RefusedError
 from .installation import open_installation
@@ -22,6 +20,11 @@ from .settings import read_settings
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", exists=True, dir_okay=False, help="A file: its SHA-256 is asked for.")
+]
+
+
+MarkOption = Annotated[
+    str | None, typer.Option("--mark", help="A mark's id, in hex, as a report names it to its owner.")
 ]
 
 
@@ -36,14 +39,16 @@ def ask_command(
     asset: Annotated[str | None, typer.Option(help="An asset, such as track:TRACK_ID.")] = None,
     file: FileOption = None,
     sha256: Annotated[str | None, typer.Option(help="A digest, in hex.")] = None,
+    mark_id: MarkOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what the log says of an asset or digest, or that it says nothing; to be checked offline."""
-    question = _read_question(asset, file, sha256)
+    """Write what the log says of an asset, digest or mark, or that it says nothing; to be checked offline."""
+    if sum(item is not None for item in (asset, file, sha256, mark_id)) != 1:
+        raise RefusedError("expected one of --asset, --file, --sha256 and --mark")
+    question = parse_question(asset=asset, sha256=hash_file(file) if file else sha256, mark_id=mark_id)
     with open_installation(read_settings(home)) as installation:
-        evidence = collect_evidence(installation, KEYS_ASSET)
-        content = make_answer(installation.store, question, evidence)
+        content = answer_question(installation, question)
         found = check_answer(content, vkey=installation.public.vkey)
     write_synced(answer, content)
     _print(found, as_json=as_json)
@@ -52,14 +57,19 @@ def ask_command(
 def check_command(
     answer: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="answer.json")],
     file: FileOption = None,
+    mark_id: MarkOption = None,
     vkey: VkeyOption = None,
     policy: PolicyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check an answer offline; with --file also that it is about that file. Needs no ledger."""
+    """Check an answer offline; with --file or --mark also that it is about that one. Needs no ledger."""
+    if file and mark_id:
+        raise RefusedError("expected one of --file and --mark")
+    question: Question | None = None
+    if file or mark_id:
+        question = parse_question(sha256=hash_file(file) if file else None, mark_id=mark_id)
     try:
         content = read_limited(answer, MAX_ANSWER_BYTES)
-        question = Question(bytes.fromhex(hash_file(file))) if file else None
         found = check_answer(content, vkey=vkey, policy=read_policy(policy), question=question)
     except BundleError as error:
         if as_json:
@@ -71,14 +81,6 @@ def check_command(
     _print(found, as_json=as_json)
 
 
-def _read_question(asset: str | None, file: Path | None, sha256: str | None) -> Question:
-    if sum(item is not None for item in (asset, file, sha256)) != 1:
-        raise RefusedError("expected one of --asset, --file and --sha256")
-    if asset is not None:
-        return Question(check_asset(asset))
-    return Question(bytes.fromhex(hash_file(file)) if file else check_hex(sha256, "--sha256"))
-
-
 def _print(found: Answer, *, as_json: bool) -> None:
     document = _describe(found)
     if as_json:
@@ -87,7 +89,10 @@ def _print(found: Answer, *, as_json: bool) -> None:
     count = document["events"]
     said = f"events: {count}, the last {document['last_leaf_hash']}" if count else "no event"
     output.print("[bold green]holds[/bold green]", end=" ")
-    output.print(f"{document['subject']}: {said}, among the first {document['as_of']} entries", markup=False)
+    among = f"the first {document['as_of']} entries"
+    if document["since"]:
+        among = f"the entries {document['since']} to {document['as_of'] - 1}, from the log's mark key on"
+    output.print(f"{document['subject']}: {said}, among {among}", markup=False)
     if not document["vkey_pinned"]:
         output.print("  the log's key is the answer's own: compare it with the published one, or pass --vkey")
     if not document["witnessed"]:
@@ -95,15 +100,17 @@ def _print(found: Answer, *, as_json: bool) -> None:
 
 
 def _describe(found: Answer) -> dict[str, Any]:
-    subject, record = found.question.subject, found.record
+    subject, last = found.question.subject, found.records[-1] if found.records else None
+    named = subject.mark_id.hex() if isinstance(subject, MarkId) else subject
     return {
         "ok": True,
         "origin": found.report.origin,
         "vkey": found.report.vkey,
         "vkey_pinned": found.report.vkey_pinned,
-        "subject": subject.hex() if isinstance(subject, bytes) else subject,
-        "events": record.count if record else 0,
-        "last_leaf_hash": record.head.hex() if record else None,
+        "subject": named.hex() if isinstance(named, bytes) else named,
+        "events": found.events,
+        "last_leaf_hash": last.head.hex() if last else None,
+        "since": found.since,
         "as_of": found.as_of,
         "witnessed": found.report.witnessed,
         "cosigned_by": list(found.report.cosigned),

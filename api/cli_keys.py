@@ -16,6 +16,7 @@ from .errors import RefusedError, WriteError
 from .installation import check_layout, open_installation
 from .keyarchive import MAX_BYTES, open_epochs, seal_epochs
 from .keyring import check_private
+from .marktags import find_logged_keys
 from .passphrase import read_passphrase
 from .rotation import add_issuer, rotate_watermark_key
 from .settings import Settings, read_settings
@@ -51,6 +52,14 @@ IndependentOption = Annotated[
     ),
 ]
 
+NewMarkKeyOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-mark-key",
+        help="Only for issuer: also a new key for the tags by which the log knows marks, or the first.",
+    ),
+]
+
 
 @app.command("new")
 def new_command(
@@ -60,12 +69,13 @@ def new_command(
         typer.Option(help="Only for watermark: write the key to this new file, outside any ledger."),
     ] = None,
     independent: IndependentOption = False,
+    new_mark_key: NewMarkKeyOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key: for a ledger the same as `rotate`, or with --file one that belongs to none."""
     if file is None:
-        rotate_command(purpose, independent, home, as_json)
+        rotate_command(purpose, independent, new_mark_key, home, as_json)
         return
     if purpose is not Purpose.WATERMARK:
         raise typer.BadParameter("only a watermark key can be made outside a ledger", param_hint="--file")
@@ -78,6 +88,7 @@ def new_command(
 def rotate_command(
     purpose: PurposeArgument,
     independent: IndependentOption = False,
+    new_mark_key: NewMarkKeyOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,10 +99,12 @@ def rotate_command(
     """
     if independent and purpose is not Purpose.WATERMARK:
         raise typer.BadParameter("an issuer's key always is", param_hint="--independent")
+    if new_mark_key and purpose is not Purpose.ISSUER:
+        raise typer.BadParameter("it comes with an issuer's key", param_hint="--new-mark-key")
     settings = read_settings(home)
     if purpose is Purpose.ISSUER:
         with open_installation(settings) as installation:
-            name, path = add_issuer(installation)
+            name, path = add_issuer(installation, new_mark_key=new_mark_key)
         made: dict[str, Any] = {"key_id": name, "file": str(path)}
     else:
         epoch = rotate_watermark_key(settings, independent=independent)
@@ -122,6 +135,7 @@ def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
                 for key in public.issuers
             ],
             "reports": [{"key_id": key.key_id} for key in public.reports],
+            "mark_tags": [{"public_key": key.raw.hex()} for key in find_logged_keys(installation)],
             "watermark": [
                 {
                     "number": epoch.number,
@@ -142,6 +156,8 @@ def list_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
         output.print(f"issuer     {item['key_id']}{'  signs' if item['signs'] else ''}", markup=False)
     for item in document["reports"]:
         output.print(f"report     {item['key_id']}", markup=False)
+    for item in document["mark_tags"]:
+        output.print(f"mark-tag   {item['public_key']}", markup=False)
     for item in document["watermark"]:
         created = item["created"] or "time not known     "
         output.print(

@@ -45,6 +45,7 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
+from .marktags import tag_subjects
 from .recipients import RECIPIENT
 from .registry import PENDING, TrackRow
 from .release import COPY_SUFFIX, hold_incoming, name_asset
@@ -226,6 +227,7 @@ def _append(installation: Installation, row: CopyRow) -> ledger.Receipt:
     subjects = (
         ledger.Subject("file", bytes.fromhex(row.file_sha256)),
         ledger.Subject("pcm", bytes.fromhex(row.pcm_sha256)),
+        *tag_subjects(installation, bytes.fromhex(row.mark_id)),
     )
     facts = {
         "time": row.created,

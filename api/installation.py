@@ -137,7 +137,8 @@ def _fill_folder(settings: Settings, origin: str) -> tuple[PublicKeys, str]:
     issuer = ring.issuer_signing_key
 
     def build(place: Place) -> bytes:
-        return sign_envelope(build_key_added(place, issuer.public_key), [issuer])
+        mark_key = ring.mark_keys[0].public_key
+        return sign_envelope(build_key_added(place, issuer.public_key, mark_key=mark_key), [issuer])
 
     with Store.create(settings.database_url, origin=origin, log_signing_key=ring.log_signing_key) as store:
         store.append([Draft("keys", build)], log_signing_key=ring.log_signing_key)

@@ -48,6 +48,7 @@ from .marking import (
     never_cancelled,
     report_nothing,
 )
+from .marktags import tag_subjects
 from .metering import Meter
 from .originals import keep_blocks
 from .readback import read_back, state_audio_code, write_fingerprint
@@ -373,7 +374,8 @@ def _append(
     strength: Strength,
 ) -> ledger.Receipt:
     facts = state_facts(source, encoding, track, mark, margin, strength)
-    subjects = list_subjects(source, track)
+    tags = tag_subjects(installation, bytes.fromhex(mark.mark_id))
+    subjects = (*list_subjects(source, track), *tags)
     issuer = installation.keyring.issuer_signing_key
 
     def build(place: ledger.Place) -> bytes:

@@ -8,6 +8,7 @@
     |- originals.key        seals recordings as they were before their marks (`api.originals`)
     |- persons/            a key for each person whose data is sealed (`ledger.vault`)
     |- watermark-0001.key   32 or 64 secret bytes for each epoch: one embeds, all detect (`api.epochs`)
+    |- mark-tag-0001.key     32 secret bytes: the tags by which the log knows marks (`ledger.marks`)
     |- watermark-epochs.json   when each epoch was made, and which ones only detect
     |- clients.key          names under which addresses are counted (`api.quotas`)
     `- api-token.sha256     digest of the service's API token (the token itself is shown once, by `init`)
@@ -30,6 +31,7 @@ from ledger import PublicKey, SigningKey
 from ledger.cosignature import Cosigner
 from ledger.keyfile import load_secret, load_signing_key, save_secret, save_signing_key
 from ledger.mldsa import MldsaSigningKey
+from ledger.vrf import VrfKey
 
 from .epochs import Epoch, add_epoch, list_epochs, make_watermark_key
 from .errors import LedgerFolderError
@@ -37,6 +39,7 @@ from .settings import Settings
 
 TOKEN_BYTES = 32
 MLDSA_NAME = "log-mldsa44.key"
+_MARK_NAME = re.compile(r"mark-tag-([0-9]{4})\.key")
 _ISSUER_NAME = re.compile(r"issuer-([0-9]{4})\.pem")
 
 
@@ -57,13 +60,17 @@ class PublicKeys:
 
 @dataclass(frozen=True)
 class Keyring:
-    """The secret keys; `epochs` are the watermark keys, newest first, one of them active."""
+    """The secret keys; `epochs` are the watermark keys, newest first, one of them active.
+
+    `mark_keys` tag marks, the newest first; a ledger of before there were any has none.
+    """
 
     log_signing_key: SigningKey
     issuer_signing_key: SigningKey
     report_signing_key: SigningKey
     epochs: tuple[Epoch, ...]
     log_mldsa_signing_key: MldsaSigningKey | None = None
+    mark_keys: tuple[VrfKey, ...] = ()
 
     @property
     def watermark_key(self) -> bytes:
@@ -92,6 +99,20 @@ def next_issuer(keys: Path) -> Path:
     return keys / f"issuer-{number:04d}.pem"
 
 
+def list_mark_keys(keys: Path) -> list[Path]:
+    """Return the files of mark keys, newest first."""
+    return sorted((path for path in keys.iterdir() if _MARK_NAME.fullmatch(path.name)), reverse=True)
+
+
+def save_mark_key(keys: Path, key: VrfKey) -> Path:
+    """Write a mark key under the number that comes next."""
+    found = list_mark_keys(keys)
+    match = _MARK_NAME.fullmatch(found[0].name) if found else None
+    path = keys / f"mark-tag-{int(match[1]) + 1 if match else 1:04d}.key"
+    save_secret(path, key.seed)
+    return path
+
+
 def make_keys(settings: Settings, *, created: str) -> tuple[Keyring, str]:
     """Make the keys of a new installation and an API token; return both. `created` is RFC 3339 UTC.
 
@@ -109,9 +130,11 @@ def make_keys(settings: Settings, *, created: str) -> tuple[Keyring, str]:
         ) from error
     epoch = add_epoch(settings.keys, make_watermark_key(), created=created)
     mldsa = MldsaSigningKey.generate()
-    ring = Keyring(SigningKey.generate(), SigningKey.generate(), SigningKey.generate(), (epoch,), mldsa)
+    signing = (SigningKey.generate(), SigningKey.generate(), SigningKey.generate())
+    ring = Keyring(*signing, (epoch,), mldsa, (VrfKey.generate(),))
     save_signing_key(settings.keys / "log.pem", ring.log_signing_key)
     save_secret(settings.keys / MLDSA_NAME, mldsa.seed)
+    save_mark_key(settings.keys, ring.mark_keys[0])
     save_signing_key(settings.keys / "issuer-0001.pem", ring.issuer_signing_key)
     save_signing_key(settings.keys / "report.pem", ring.report_signing_key)
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -144,6 +167,7 @@ def open_keyring(settings: Settings) -> Keyring:
         load_signing_key(settings.keys / "report.pem"),
         epochs,
         _load_mldsa(settings.keys / MLDSA_NAME),
+        tuple(VrfKey(load_secret(path)) for path in list_mark_keys(settings.keys)),
     )
 
 

@@ -12,18 +12,22 @@ from ledger.sqlite import sync_folder
 from .epochs import Epoch, begin_epoch
 from .installation import Installation, check_layout, now
 from .keyring import check_private, next_issuer, write_public_keys
+from .marktags import prepare_mark_key
 from .settings import Settings
 
 
-def add_issuer(installation: Installation) -> tuple[str, Path]:
+def add_issuer(installation: Installation, *, new_mark_key: bool = False) -> tuple[str, Path]:
     """Make an issuer key that takes over from the present one, and sign with it from now on.
 
     Both sign the entry `key-rotated`: the new key gets roles, party and tracks of the old one, which retires
     there; what it signed before stays good. A service that is running has to be restarted: its key counts no
     more.
 
-    Order: the key is written as issuer-next.pem, the ledger is told, public-keys.json is rewritten, the key
-    gets its number. After a crash in between, a call goes on where it stopped.
+    With `new_mark_key` the entry also brings a mark key, which tags marks from there on: another one, or the
+    first of an older ledger. Earlier ones stay, since a mark is looked for under each.
+
+    Order: the keys are written, that of the issuer as issuer-next.pem, the ledger is told, public-keys.json
+    is rewritten, the key gets its number. After a crash in between, a call goes on where it stopped.
     """
     settings, present = installation.settings, installation.keyring.issuer_signing_key
     pending = settings.keys / "issuer-next.pem"
@@ -35,9 +39,12 @@ def add_issuer(installation: Installation) -> tuple[str, Path]:
         key = ledger.SigningKey.generate()
         save_signing_key(pending, key)
     added = key.public_key
+    mark_key = prepare_mark_key(installation).public_key if new_mark_key else None
 
     def build(place: ledger.Place) -> bytes:
-        return ledger.sign_envelope(build_key_rotated(place, added, present.key_id), [present, key])
+        return ledger.sign_envelope(
+            build_key_rotated(place, added, present.key_id, mark_key=mark_key), [present, key]
+        )
 
     store, public = installation.store, installation.public
     if added not in store.public_keys():

@@ -3,6 +3,9 @@
     python court_verifier.py bundle.json --log-key KEY [--first-key KEYID] [--witness KEY ... --quorum N]
                                          [--tsa-roots roots.pem]
 
+The file may also be an answer (`answer.json`): what the log says of one asset, file or mark, or that it says
+nothing. It carries the bundle of the log's keys, which is checked first.
+
 It needs Python 3.11 or newer and the library `cryptography`, nothing else: no network, no database, and
 nothing of the program that made the bundle, of which it is a second, independent reading. The keys after the
 options must come from another source than the bundle, such as the publisher's printed statement: without them
@@ -20,6 +23,7 @@ What is checked, in this order; the first thing that does not hold is named with
  8. completeness  no event of the recording, and no revocation of a key, was left out (anchored map of heads)
  9. openings      texts that were only committed to are the ones that were committed to
 10. time          an authority has signed that the log's history existed at a time (RFC 3161)
+11. absence       of an answer: the map has the asset, digest or mark (RFC 9381), or has it not
 """
 
 import argparse
@@ -262,6 +266,7 @@ class Log:
     def __init__(self, origin, asset):
         self.origin, self.asset = origin, asset
         self.keys = {}  # key id: {"raw", "roles", "party", "added", "retired", "disputed"}
+        self.mark_keys = []  # list of (log index, key): they tag marks and sign nothing
         self.heads = {}  # asset: list of (log index, leaf hash)
         self.owner, self.revoked = None, False
         self.notices, self.committed, self.erased = {}, {}, set()
@@ -292,6 +297,9 @@ class Log:
                 self.anchors[index] = (predicate["size"], bytes.fromhex(predicate["heads_root"]))
             elif asset == self.asset:
                 self.follow(index, kind, n, predicate, records)
+                tagged = any(item["name"] == "mark" for item in payload["subject"])
+                needed = self.mark_keys and "mark_id" in predicate.get("commitments", {})
+                demand(tagged or not needed, "mark-untagged", "commits to a mark without its tag", index)
         self.heads.setdefault(asset, []).append((index, leaf))
         if asset == self.asset:
             self.events.append((index, kind, predicate.get("time", ""), signers))
@@ -350,7 +358,9 @@ class Log:
             demand(left, "operator-missing", "no operator's key would be left", index)
             return
         key_id = key_id_of(added)
-        demand(key_id not in self.keys, "key-known", "adds a key that is there", index)
+        raw = base64.urlsafe_b64decode(added["x"] + "=")
+        known = key_id in self.keys or raw in [key for _, key in self.mark_keys]
+        demand(not known, "key-known", "adds a key that is there", index)
         demand(key_id in signers, "key-absent", "the new key does not sign", index)
         others = {signer: self.active(signer, index) for signer in signers if signer != key_id}
         if kind == "key-rotated":
@@ -364,9 +374,26 @@ class Log:
             roles, party = (set(predicate["roles"]), predicate["party"]) if "roles" in predicate else HOUSE
             vouched = any("operator" in item["roles"] for item in others.values())
             demand(vouched or not self.keys, "role-missing", "added by nobody who may", index)
-        raw = base64.urlsafe_b64decode(added["x"] + "=")
+        if "mark_key" in predicate:
+            may = kind == "key-added" or "operator" in roles
+            demand(may, "role-missing", "a mark key by nobody who may", index)
+            self.add_mark_key(index, predicate["mark_key"], raw)
         record = {"raw": raw, "roles": roles, "party": party, "added": index}
         self.keys[key_id] = {**record, "retired": None, "disputed": None, "revoked": False}
+
+    def add_mark_key(self, index, jwk, added):
+        """What marks are tagged with from here on: a key of the prime-order group that signs nothing."""
+        raw = base64.urlsafe_b64decode(jwk["x"] + "=")
+        point = decode_point(raw)
+        sound = point is not None and encode_point(multiply(L, point)) == NEUTRAL and raw != NEUTRAL
+        demand(sound, "entry-malformed", "a mark key of another group", index)
+        known = [
+            added,
+            *(record["raw"] for record in self.keys.values()),
+            *(key for _, key in self.mark_keys),
+        ]
+        demand(raw not in known, "key-known", "adds a mark key that is there", index)
+        self.mark_keys.append((index, raw))
 
     def check_right(self, index, kind, records):
         anybody, own = RIGHTS[kind]
@@ -432,10 +459,17 @@ class Log:
 # --- 8. completeness: the anchored map of heads ----------------------------------------------------------
 
 
-def open_head(proof, asset, root, index):
+def key_of_asset(asset):
+    return sha256(b"provenote/heads/v1/asset\n", asset.encode())
+
+
+def key_of_digest(digest):
+    return sha256(b"provenote/heads/v1/digest\n", digest)
+
+
+def open_head(proof, key, root, index):
     """Follow the key's bits to the one end that the map's root allows; return (count, head) or (0, None)."""
     prefix = b"provenote/heads/v1/"
-    key = sha256(prefix, b"asset\n", asset.encode())
     siblings = from_base64(proof["siblings"], "heads-bad", index)
     demand(len(siblings) % 32 == 0 and len(siblings) <= 256 * 32, "heads-bad", "map proof malformed", index)
     depth, end = len(siblings) // 32, proof["end"]
@@ -466,7 +500,7 @@ def check_complete(heads, log):
         shown = [(at, leaf) for at, leaf in log.heads.get(asset, []) if at < size]
         expected = (len(shown), shown[-1][1].hex() if shown else None)
         last = shown[-1][0] if shown else None
-        known = open_head(proof, asset, root, index)
+        known = open_head(proof, key_of_asset(asset), root, index)
         demand(known == expected, "history-short", f"{known[0]} events of {asset}, {expected[0]} shown", last)
     return size
 
@@ -595,19 +629,121 @@ def check_chain(certificate, others, roots, when):
     raise Refused("timestamp-bad", "the token leads to no trusted authority")
 
 
+# --- 11. answers; a mark's tag is the output of a verifiable random function (RFC 9381, suite 3) ----------
+
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+NEUTRAL = b"\x01" + bytes(31)
+
+
+def decode_point(data):
+    """A point of edwards25519 in extended coordinates (RFC 8032, section 5.1.3), or None."""
+    number = int.from_bytes(data, "little")
+    sign, y = number >> 255, number % 2**255
+    u, v = y * y - 1, D * y * y + 1
+    x = u * pow(v, 3, P) * pow(u * pow(v, 7, P), (P - 5) // 8, P) % P
+    if (v * x * x + u) % P == 0:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if len(data) != 32 or y >= P or (v * x * x - u) % P or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+def encode_point(point):
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def add(one, two):
+    i, j = (one[1] - one[0]) * (two[1] - two[0]), (one[1] + one[0]) * (two[1] + two[0])
+    k, m = 2 * D * one[3] * two[3], 2 * one[2] * two[2]
+    e, f, g, h = j - i, m - k, m + k, j + i
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def multiply(scalar, point):
+    result = (0, 1, 1, 0)
+    for bit in bin(scalar)[2:]:
+        result = add(result, result)
+        if bit == "1":
+            result = add(result, point)
+    return result
+
+
+def minus(point):
+    return -point[0] % P, point[1], point[2], -point[3] % P
+
+
+def open_tag(mark_key, mark_id, proof):
+    """The one tag that a mark's id has under a mark key, if the proof shows that it is (section 5.3)."""
+    alpha = b"provenote/mark/v1\n" + mark_id
+    for counter in range(256):  # hash to a point of the prime-order group (section 5.4.1.1)
+        text = b"\x03\x01" + mark_key + alpha + bytes([counter, 0])
+        hashed = decode_point(hashlib.sha512(text).digest()[:32])
+        hashed = hashed and multiply(8, hashed)
+        if hashed and encode_point(hashed) != NEUTRAL:
+            break
+    gamma, c, s = decode_point(proof[:32]), proof[32:48], int.from_bytes(proof[48:], "little")
+    demand(len(proof) == 80 and gamma and s < L, "tag-bad", "malformed proof of a mark's tag")
+    factor = int.from_bytes(c, "little")
+    base = decode_point(b"\x58" + 31 * b"\x66")
+    u = add(multiply(s, base), multiply(factor, minus(decode_point(mark_key))))
+    v = add(multiply(s, hashed), multiply(factor, minus(gamma)))
+    text = b"\x03\x02" + mark_key + b"".join(map(encode_point, (hashed, gamma, u, v))) + b"\x00"
+    demand(hashlib.sha512(text).digest()[:16] == c, "tag-bad", "a tag that is not the mark's")
+    output = hashlib.sha512(b"\x03\x03" + encode_point(multiply(8, gamma)) + b"\x00").digest()
+    return sha256(b"provenote/mark-tag/v1\n", output)
+
+
+def check_answer(answer, log, heads):
+    """Return what the map says of the subject, in a line; `log` and `heads` are the checked bundle's."""
+    demand(log.asset == "keys", "form", "not the bundle of the log's keys")
+    demand(heads is not None, "heads-bad", "no anchored map")
+    index = heads["anchor"]
+    size, root = log.anchors[index]
+    ((kind, value),) = answer["subject"].items()
+    since = 0
+    if answer["format"] == "provenote-answer/v2":
+        demand(kind == "mark" and len(answer) == 4, "form", "not an answer about a mark")
+        keys = [(at, raw) for at, raw in log.mark_keys if at < size]
+        demand(keys and len(answer["tags"]) == len(keys), "tag-bad", "not a tag for each mark key")
+        claims = [
+            (tag["proof"], open_tag(raw, from_hex(value, range(1, 33)), from_base64(tag["vrf"])))
+            for (_, raw), tag in zip(keys, answer["tags"], strict=True)
+        ]
+        claims = [(proof, key_of_digest(tag)) for proof, tag in claims]
+        since = keys[0][0]
+    else:
+        demand(kind in ("asset", "sha256") and len(answer) == 4, "form", "not an answer")
+        key = key_of_asset(value) if kind == "asset" else key_of_digest(from_hex(value, [32]))
+        claims = [(answer["proof"], key)]
+    found = [open_head(proof, key, root, index) for proof, key in claims]
+    count = sum(item[0] for item in found)
+    said = f"{count} events, the last {[head for _, head in found if head][-1]}" if count else "NO event"
+    return f"Of {kind} {value}: {said} among the entries {since} to {size - 1}"
+
+
+def from_hex(text, lengths):
+    data = bytes.fromhex(text)
+    demand(data.hex() == text and len(data) in lengths, "form", "expected lower-case hex digits")
+    return data
+
+
 # --- the whole -------------------------------------------------------------------------------------------
 
 
 def check_bundle(data, log_key=None, first_key=None, witness_keys=(), quorum=0, roots=None):
-    """Check a bundle's bytes; return what it proves as lines of text, or raise Refused."""
+    """Check the bytes of a bundle or answer; return what it proves as lines of text, or raise Refused."""
     bundle = read_json(data)
-    demand(
-        isinstance(bundle, dict) and bundle.get("format") == BASE + "bundle/v2",
-        "form",
-        "not a bundle, version 2",
-    )
+    demand(isinstance(bundle, dict), "form", "not an object")
+    answer = bundle if bundle.get("format") in ("provenote-answer/v1", "provenote-answer/v2") else None
     try:
-        return check_members(bundle, log_key, first_key, witness_keys, quorum, roots)
+        bundle = bundle if answer is None else answer["bundle"]
+        demand(bundle["format"] == BASE + "bundle/v2", "form", "not a bundle, version 2")
+        lines, log = check_members(bundle, log_key, first_key, witness_keys, quorum, roots)
+        return lines if answer is None else [check_answer(answer, log, bundle["heads"]), *lines]
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise Refused("form", f"malformed: {error!r}") from error
 
@@ -653,12 +789,13 @@ def check_members(bundle, log_key, first_key, witness_keys, quorum, roots):
         text = f"{origin}\n{stamp['size']}\n{stamp['root']}\n".encode()
         found = check_token(from_base64(stamp["token"], "timestamp-bad"), text, roots) if roots else None
         stamps.append((stamp, found))
-    return report(bundle, log, size, root, cosigned, whole, stamps, log_key, first_key, witness_keys)
+    lines = report(bundle, log, size, root, cosigned, whole, stamps, log_key, first_key, witness_keys)
+    return lines, log
 
 
 def report(bundle, log, size, root, cosigned, whole, stamps, log_key, first_key, witness_keys):
     lines = [
-        f"Recording {log.asset} in the log {log.origin}",
+        f"{'Keys' if log.asset == 'keys' else 'Recording'} {log.asset} in the log {log.origin}",
         f"Log: {size} entries, root {root.hex()}",
         f"Log's key: {bundle['vkey']}" + ("" if log_key else "  (NOT given by you: the bundle's own word)"),
         f"First key: {next(iter(log.keys))}" + ("" if first_key else "  (NOT given by you)"),
@@ -675,6 +812,8 @@ def report(bundle, log, size, root, cosigned, whole, stamps, log_key, first_key,
         until = "still valid" if record["retired"] is None else f"until entry {record['retired']}"
         roles = ", ".join(sorted(record["roles"]))
         lines.append(f"  key {key_id} of {record['party']} ({roles}): from entry {record['added']}, {until}")
+    for index, raw in log.mark_keys:
+        lines.append(f"  mark key {raw.hex()}: from entry {index}")
     if whole is None:
         lines.append("Completeness: NOT PROVEN; later events or revocations may have been left out")
     else:
@@ -692,7 +831,7 @@ def report(bundle, log, size, root, cosigned, whole, stamps, log_key, first_key,
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description="Check a custody bundle.")
+    parser = argparse.ArgumentParser(description="Check a custody bundle, or an answer.")
     parser.add_argument("bundle")
     parser.add_argument("--log-key", help="the log's verifier key, from another source than the bundle")
     parser.add_argument("--first-key", help="key id of the first key in the log")

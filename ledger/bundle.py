@@ -42,6 +42,7 @@ from .errors import BundleError, LedgerError
 from .event import KEYS_ASSET, Event, parse_commitments
 from .heads import asset_key, open_head
 from .keys import PublicKey
+from .marks import MarkKey
 from .note import parse_note
 from .paths import split_paths
 from .policy import Policy
@@ -80,6 +81,7 @@ class BundleReport:
     openings : commitments opened, by label; by `label@n` where several events n commit under one label
     state : what the asset's history amounts to (owner, revoked, notices, erased); None in version 1
     keys : every key of the log and the entries between which it counts; empty in version 1
+    mark_keys : the log's mark keys, the oldest first
     anchor : the map of heads, signed by an operator, that the events were compared with; None where none is
         shown
     cosigned : the cosigners whose lines verify; they are the caller's if `witnessed`, else only claimed
@@ -96,6 +98,7 @@ class BundleReport:
     openings: Mapping[str, object]
     state: AssetState | None = None
     keys: tuple[KeyRecord, ...] = ()
+    mark_keys: tuple[MarkKey, ...] = ()
     anchor: Anchor | None = None
     cosigned: tuple[str, ...] = ()
     witnessed: bool = False
@@ -166,6 +169,7 @@ def check_bundle(
         openings=openings,
         state=walk.state,
         keys=tuple(walk.register.records.values()),
+        mark_keys=walk.register.mark_keys,
         anchor=anchor,
         cosigned=tuple(item.name for item in cosigned.cosignatures),
         witnessed=policy is not None,

@@ -32,6 +32,7 @@ events live under the asset `keys` (`register`), `anchored` under the asset `log
     notice-unknown      the event numbered is no notice of this asset
     notice-closed       the notice is not in a state that allows this
     commitment-unknown  what is to be erased is not there, or erased already
+    mark-untagged       commits to a mark's id without its tag, in a log that has a mark key (`marks`)
     anchor-late         an anchor speaks of entries that come after it
     role-missing        no signer has a role for this
     not-owner           a signer has the role, but not of the owner's party
@@ -46,6 +47,7 @@ from dataclasses import dataclass, replace
 
 from .errors import CustodyError
 from .event import KEYS_ASSET, LOG_ASSET, Event
+from .marks import lacks_tag
 from .predicate import (
     ANCHORED,
     COUNTER_NOTICE,
@@ -179,6 +181,9 @@ def check_event(state: Custody, event: Event, index: int) -> Custody:
         if not current.events:
             current = replace(current, owner=_first_owner(signers))
     _check_right(current, kind, signers)
+    statement = event.statement
+    if state.register.tags_marks(index) and lacks_tag(statement.predicate, statement.subjects):
+        raise CustodyError("mark-untagged", f"{_name(kind)} commits to a mark and names no tag of it")
     return Custody(state.register, _apply(current, event, signers))
 
 

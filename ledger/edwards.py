@@ -1,4 +1,4 @@
-"""Points of edwards25519 (RFC 8032, section 5.1), as far as judging a public key needs them.
+"""Points of edwards25519 (RFC 8032, section 5.1), as far as judging a public key and `vrf` need them.
 
 OpenSSL accepts keys of small order and keys in non-canonical encoding, libsodium refuses most of them, and
 verifiers differ on keys with a small-order component. Whoever registers such a key can later deny a
@@ -34,6 +34,8 @@ SMALL_ORDER = frozenset(
 """The canonical encodings of the eight points whose order divides 8."""
 
 IDENTITY: Point = (0, 1, 1, 0)
+BASE_ENCODED = bytes.fromhex("58" + 31 * "66")
+"""The generator of the prime-order group: y = 4/5, x even."""
 
 
 def decode_point(encoded: bytes) -> Point:
@@ -58,6 +60,13 @@ def decode_point(encoded: bytes) -> Point:
     return x, y, 1, x * y % P
 
 
+def encode_point(point: Point) -> bytes:
+    """Return the 32 bytes of a point (RFC 8032, section 5.1.2)."""
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
 def add_points(a: Point, b: Point) -> Point:
     """Add two points (RFC 8032, section 5.1.4; complete, so it doubles as well)."""
     i = (a[1] - a[0]) * (b[1] - b[0]) % P
@@ -66,6 +75,9 @@ def add_points(a: Point, b: Point) -> Point:
     m = 2 * a[2] * b[2] % P
     e, f, g, h = j - i, m - k, m + k, j + i
     return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+BASE = decode_point(BASE_ENCODED)
 
 
 def multiply_point(scalar: int, point: Point) -> Point:

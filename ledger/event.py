@@ -91,16 +91,27 @@ def build_event(
 
 
 def build_key_added(
-    place: Place, public_key: PublicKey, *, roles: Collection[str] = (), party: str | None = None
+    place: Place,
+    public_key: PublicKey,
+    *,
+    roles: Collection[str] = (),
+    party: str | None = None,
+    mark_key: PublicKey | None = None,
 ) -> bytes:
-    """Return the statement bytes that add a signing key; without roles and party it is the house's."""
+    """Return the statement bytes that add a signing key; without roles and party it is the house's.
+
+    A `mark_key` is what marks are tagged with from there on (`marks`).
+    """
     grant = {} if party is None and not roles else {"roles": sorted(roles), "party": party}
-    return build_event(KEY_ADDED, place, [_key_subject(public_key)], {"key": public_key.jwk(), **grant})
+    facts = {"key": public_key.jwk(), **grant, **_mark_member(mark_key)}
+    return build_event(KEY_ADDED, place, [_key_subject(public_key)], facts)
 
 
-def build_key_rotated(place: Place, public_key: PublicKey, replaces: str) -> bytes:
+def build_key_rotated(
+    place: Place, public_key: PublicKey, replaces: str, *, mark_key: PublicKey | None = None
+) -> bytes:
     """Return the statement bytes by which a key takes over from the key with the id `replaces`."""
-    facts = {"key": public_key.jwk(), "replaces": replaces}
+    facts = {"key": public_key.jwk(), "replaces": replaces, **_mark_member(mark_key)}
     return build_event(KEY_ROTATED, place, [_key_subject(public_key)], facts)
 
 
@@ -116,6 +127,10 @@ def build_key_revoked(
 def asset_subject(asset: str) -> Subject:
     """Return the subject of an event that is about no file: the digest of the asset's name."""
     return Subject("asset", hashlib.sha256(check_asset(asset).encode("ascii")).digest())
+
+
+def _mark_member(mark_key: PublicKey | None) -> dict[str, Any]:
+    return {} if mark_key is None else {"mark_key": mark_key.jwk()}
 
 
 def _key_subject(public_key: PublicKey) -> Subject:
@@ -168,6 +183,8 @@ def parse_event(entry: bytes) -> Proposal:
     if statement.predicate_type in EVENT_TYPES:
         check_predicate(statement)
     added_key = parse_added_key(statement) if statement.predicate_type in ADDING else None
+    if added_key is not None:
+        parse_mark_key(statement)
     return Proposal(envelope, statement, parse_place(statement), added_key)
 
 
@@ -208,6 +225,13 @@ def parse_added_key(statement: Statement) -> PublicKey:
     if statement.predicate_type not in ADDING:
         raise EventError(f"expected predicate type {KEY_ADDED}, got {statement.predicate_type}")
     return PublicKey.from_jwk(statement.predicate.get("key"))
+
+
+def parse_mark_key(statement: Statement) -> PublicKey | None:
+    """Return the mark key that an event brings beside a signing key; WeakKeyError for one not to be used."""
+    if statement.predicate_type not in ADDING or "mark_key" not in statement.predicate:
+        return None
+    return PublicKey.from_jwk(statement.predicate["mark_key"])
 
 
 def parse_commitments(statement: Statement) -> dict[str, bytes]:

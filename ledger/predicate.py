@@ -13,8 +13,8 @@
 | decision | time, notice, outcome | reason, evidence_sha256 |
 | revoked | time, reason | |
 | erased | time, ground, erased [{n, label}] | |
-| key-added | key | roles and party, both or none |
-| key-rotated | key, replaces | |
+| key-added | key | roles and party, both or none; mark_key |
+| key-rotated | key, replaces | mark_key |
 | key-revoked | key_id, reason | from |
 | anchored | time, size, heads_root, keys | |
 
@@ -234,8 +234,11 @@ SHAPES: Mapping[str, Shape] = {
     ),
     REVOKED: Shape({"time": check_time, "reason": check_code}),
     ERASED: Shape({"time": check_time, "ground": check_code, "erased": check_erasures}),
-    KEY_ADDED: Shape({"key": _check_any_object}, {"roles": check_roles, "party": check_party}),
-    KEY_ROTATED: Shape({"key": _check_any_object, "replaces": check_key_id}),
+    KEY_ADDED: Shape(
+        {"key": _check_any_object},
+        {"roles": check_roles, "party": check_party, "mark_key": _check_any_object},
+    ),
+    KEY_ROTATED: Shape({"key": _check_any_object, "replaces": check_key_id}, {"mark_key": _check_any_object}),
     KEY_REVOKED: Shape({"key_id": check_key_id, "reason": check_code}, {"from": check_count}),
     ANCHORED: Shape({"time": check_time, "size": check_count, "heads_root": check_hex, "keys": check_count}),
 }

@@ -9,12 +9,15 @@ that replaces or revokes it. Positions in the log decide, never clocks:
 | key-rotated | the new key and the one it replaces | takes over roles and party; the old one retires |
 | key-revoked | an operator's key, or the key itself | retires; what it signed from `from` on is disputed |
 
+What an operator signs of the first two may bring a *mark key* as well: from there on marks are tagged with it
+(`marks`). It signs nothing, and earlier ones are not forgotten.
+
 A key-added without roles, as older logs hold it, gives the roles operator, issuer and owner, in the party
 `house`. The last operator's key cannot be revoked: nobody could add another. Weak Ed25519 keys are refused
 when they are read (`keys`).
 
     code                meaning of a CustodyError
-    key-known           the added key is in the register already
+    key-known           the added key is in the register already, or is a mark key
     key-absent          the added or the replaced key did not sign
     key-unknown         a key that is not in the register, or was revoked before
     key-retired         a key that was replaced or revoked before
@@ -33,6 +36,7 @@ from typing import Any
 
 from .errors import CustodyError, EventError
 from .keys import PublicKey
+from .marks import MarkKey
 from .predicate import (
     ISSUER,
     KEY_REVOKED,
@@ -82,13 +86,18 @@ class KeyRecord:
 
 @dataclass(frozen=True)
 class Register:
-    """All keys of a log by key id, as of some entry."""
+    """All keys of a log as of some entry: those that sign by key id, and its mark keys, the oldest first."""
 
     records: Mapping[str, KeyRecord] = field(default_factory=lambda: MappingProxyType({}))
+    mark_keys: tuple[MarkKey, ...] = ()
 
     def public_keys(self) -> dict[str, PublicKey]:
         """Return every key that the log knows, retired ones too, by key id."""
         return {key_id: record.public_key for key_id, record in self.records.items()}
+
+    def tags_marks(self, index: int) -> bool:
+        """Tell whether an entry at this index that commits to a mark must name its tag."""
+        return bool(self.mark_keys) and self.mark_keys[0].added_at < index
 
     def find_signers(self, key_ids: Iterable[str], index: int) -> list[KeyRecord]:
         """Return the records of an entry's signers; CustodyError unless all of them counted at its index."""
@@ -136,12 +145,13 @@ def extend_register(
     if kind == KEY_REVOKED:
         return _revoke(register, statement.predicate, key_ids, index)
     assert added_key is not None
-    if added_key.key_id in register.records:
+    if _is_known(register, added_key):
         raise CustodyError("key-known", f"expected a key that is new to the ledger, got {added_key.key_id}")
     if added_key.key_id not in key_ids:
         raise CustodyError("key-absent", f"expected the added key {added_key.key_id} to sign its own entry")
     others = [key_id for key_id in key_ids if key_id != added_key.key_id]
     signers = register.find_signers(others, index)
+    register = _take_mark_key(register, statement.predicate, added_key, index)
     if kind == KEY_ROTATED:
         return _rotate(register, statement.predicate, others, added_key, index)
     roles, party = read_grant(statement.predicate)
@@ -166,6 +176,22 @@ def read_grant(predicate: Mapping[str, Any]) -> tuple[frozenset[str], str]:
     )
 
 
+def _take_mark_key(
+    register: Register, predicate: Mapping[str, Any], added_key: PublicKey, index: int
+) -> Register:
+    if "mark_key" not in predicate:
+        return register
+    public_key = PublicKey.from_jwk(predicate["mark_key"])
+    if public_key == added_key or _is_known(register, public_key):
+        raise CustodyError("key-known", f"expected a mark key new to the log, got {public_key.key_id}")
+    return replace(register, mark_keys=(*register.mark_keys, MarkKey(public_key, index)))
+
+
+def _is_known(register: Register, public_key: PublicKey) -> bool:
+    marks = (item.public_key for item in register.mark_keys)
+    return public_key.key_id in register.records or public_key in marks
+
+
 def _rotate(
     register: Register, predicate: Mapping[str, Any], others: list[str], added_key: PublicKey, index: int
 ) -> Register:
@@ -173,6 +199,8 @@ def _rotate(
     if old_id not in others:
         raise CustodyError("key-absent", f"expected the replaced key {old_id} to sign its own rotation")
     old = register.records[old_id]
+    if "mark_key" in predicate and OPERATOR not in old.roles:
+        raise CustodyError("role-missing", "expected an operator's key to bring a mark key")
     retired = _put(register, replace(old, retired_at=index))
     return _put(retired, KeyRecord(added_key, old.roles, old.party, index))
 
@@ -212,4 +240,5 @@ def _other_operator(register: Register, key_id: str) -> bool:
 
 
 def _put(register: Register, record: KeyRecord) -> Register:
-    return Register(MappingProxyType({**register.records, record.public_key.key_id: record}))
+    records = MappingProxyType({**register.records, record.public_key.key_id: record})
+    return replace(register, records=records)

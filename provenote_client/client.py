@@ -197,6 +197,15 @@ class Client:
         found: Mapping[str, Any] = self._transport.read_json("GET", "/v1/log/consistency", query=query)
         return found
 
+    def answer(self, *, asset: str | None = None, sha256: str | None = None) -> bytes:
+        """Return the log's answer about an asset or digest, for `provenote log check-answer`; exact bytes."""
+        query = {"asset": asset, "sha256": sha256}
+        return self._transport.send("GET", "/v1/log/answers", query=query).content
+
+    def mark_answer(self, mark_id: str) -> bytes:
+        """Return the log's answer about a mark by its id in hex, which it holds; needs a key."""
+        return self._transport.send("POST", "/v1/log/mark-answers", body={"mark_id": mark_id}).content
+
     def keys(self) -> Mapping[str, Any]:
         """Return the public keys of the service: of the log, of issuers, of reports."""
         found: Mapping[str, Any] = self._transport.read_json("GET", "/v1/keys")

@@ -10,11 +10,12 @@ from ledger_world import ACTOR_KEY, ORIGIN, OTHER_KEY, VKEY, append, draft, make
 from witness_server import WitnessState
 
 import ledger
-from ledger import Draft, Evidence, Opening, SigningKey, Store, commit
+from ledger import Draft, Evidence, Opening, PublicKey, SigningKey, Store, Subject, commit
 from ledger.anchor import HeadIndex, sign_anchor
 from ledger.attestation import Attestations
 from ledger.canonical import format_json, parse_object
 from ledger.event import LOG_ASSET, build_key_added, build_key_revoked
+from ledger.marks import tag_mark
 from ledger.mldsa import MldsaSigningKey
 from ledger.note import parse_vkey
 from ledger.policy import Policy, parse_policy
@@ -30,6 +31,7 @@ from ledger.predicate import (
     STAMPED,
 )
 from ledger.publication import publish
+from ledger.vrf import VrfKey
 
 ASSET = "track:7q2xk"
 TIME = "2026-11-22T17:31:32Z"
@@ -97,6 +99,38 @@ def make_world(folder) -> World:  # type: ignore[no-untyped-def]
                 ),
             )
     return finish(store)
+
+
+MARK_KEYS = tuple(VrfKey(sha(f"mark key {number}")) for number in range(2))
+MARKS = tuple(sha(f"mark {number}")[:8] for number in range(3))
+"""The first is known under the first mark key, the second under both, the third nowhere."""
+
+
+def make_mark_world(folder) -> World:  # type: ignore[no-untyped-def]
+    """A log that has an untagged mark, then two mark keys, each with events that it tagged."""
+    store = make_store(folder)
+
+    def marked(asset: str, mark_id: bytes, key: VrfKey | None) -> Draft:
+        subjects = [Subject("file", sha(asset)), *([tag_mark(key, mark_id).subject()] if key else [])]
+        facts = {"commitments": {"mark_id": commit("mark_id", SALT, mark_id.hex()).hex()}}
+        return Draft(
+            asset,
+            lambda place: ledger.sign_envelope(
+                ledger.build_event(STAMPED, place, subjects, facts), [ACTOR_KEY]
+            ),
+        )
+
+    append(store, marked("track:old", MARKS[2], None))
+    for number, key in enumerate(MARK_KEYS):
+        signer, added = SigningKey(sha(f"brings mark key {number}")), key.public_key
+
+        def bring(place: ledger.Place, signer: SigningKey = signer, added: PublicKey = added) -> bytes:
+            return build_key_added(place, signer.public_key, mark_key=added)
+
+        append(store, on_keys(bring, ACTOR_KEY, signer))
+        append(store, *[marked(f"track:{number}-{item.hex()}", item, key) for item in MARKS[number:2]])
+    append(store, marked(ASSET, MARKS[1], MARK_KEYS[1]))
+    return finish(store, openings=())
 
 
 def finish(store: Store, *, openings: tuple[Opening, ...] = (PROMPT,)) -> World:

@@ -1,5 +1,6 @@
 """A bundle of a real track with everything around it: witnesses, anchored map, a time-stamp."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from tsa_server import make_authority, served_authority
 from witness_server import WitnessState
 
 import ledger
+from api.installation import open_installation
 from api.keyring import read_public_keys
+from api.marktags import tag_subjects
 from api.outcomes import BAD, USAGE
+from ledger.errors import NotFoundError
 from ledger.policy import parse_policy
 
 pytestmark = pytest.mark.tool("openssl")
@@ -95,3 +99,47 @@ def test_the_log_answers_what_it_knows_of_a_file_and_that_it_knows_nothing_of_an
     )
     assert (known["events"], known["last_leaf_hash"] is None) == (1, False)
     assert shell("log", "ask", "-o", answer, "--home", home)[0] == USAGE
+
+
+def test_the_log_answers_whether_a_mark_is_in_it_also_after_another_mark_key(
+    shell: Shell, stamped: Stamped, tmp_path: Path
+) -> None:
+    home, settings = ("--home", stamped.home), settings_of(stamped)
+    with open_installation(settings) as installation:
+        mark = installation.registry.get_mark_of(stamped.track_id)
+    assert mark is not None
+    first = shell.json("keys", "list", *home)["mark_tags"]
+    shell.json("log", "publish", *home)
+    for mark_id, events in ((mark.mark_id, 1), ("00" * 8, 0)):
+        answer = tmp_path / f"{mark_id}.json"
+        asked = shell.json("log", "ask", "--mark", mark_id, "-o", answer, *home)
+        assert (asked["subject"], asked["events"], asked["since"]) == (mark_id, events, 0)
+        found = shell.json("log", "check-answer", answer, "--mark", mark_id)
+        assert found["events"] == events
+        assert shell.json("log", "check-answer", answer, "--mark", "11" * 8, code=BAD)["code"] == "subject"
+    shell.json("keys", "rotate", "issuer", "--new-mark-key", *home)
+    shell.json("log", "publish", *home)
+    assert len(shell.json("keys", "list", *home)["mark_tags"]) == len(first) + 1 == 2
+    again = shell.json("log", "ask", "--mark", mark.mark_id, "-o", tmp_path / "again.json", *home)
+    assert again["events"] == 1
+    assert shell("log", "ask", "--mark", "xy", "-o", tmp_path / "x.json", *home)[0] == USAGE
+    assert shell("keys", "rotate", "watermark", "--new-mark-key", *home)[0] == USAGE
+    (settings.keys / "mark-tag-0001.key").unlink()
+    assert shell("log", "ask", "--mark", "00" * 8, "-o", tmp_path / "y.json", *home)[0] == USAGE
+    assert "is not here" in shell.errors
+
+
+def test_an_older_ledger_stamps_without_tags_until_it_is_given_a_mark_key(
+    stamped: Stamped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_installation(settings_of(stamped)) as installation:
+        with monkeypatch.context() as patch:
+            patch.setattr("api.marktags.find_logged_keys", lambda _: [])
+            assert tag_subjects(installation, b"12345678") == ()
+        (tag,) = tag_subjects(installation, b"12345678")
+        without = dataclasses.replace(
+            installation, keyring=dataclasses.replace(installation.keyring, mark_keys=())
+        )
+        with pytest.raises(NotFoundError, match="secret of the log's mark key"):
+            tag_subjects(without, b"12345678")
+    assert (tag.name, len(tag.sha256)) == ("mark", 32)

@@ -21,11 +21,12 @@ from api.outcomes import BAD, GOOD
 from api.publishing import publish_once, web_post
 from api.settings import Settings, read_settings
 from ledger.anchor import read_anchor
+from ledger.answer import check_answer
 from ledger.cosignature import open_cosigned
 from ledger.errors import SourceUnreachableError
 from ledger.mldsa import MldsaSigningKey
 from ledger.note import parse_vkey
-from ledger.policy import open_witnessed, parse_policy
+from ledger.policy import Policy, open_witnessed, parse_policy
 from ledger.tilefolder import folder_fetch
 from ledger.tilereader import check_tiles, open_tile_log
 
@@ -132,7 +133,27 @@ def test_the_service_publishes_by_itself_and_serves_the_witnessed_checkpoint(
         assert open_witnessed(client.get("/log/checkpoint").content, policy).checkpoint.size == 5
         assert all(state.seen[public.origin][0] == 5 for state in witnesses.values())
         assert client.get("/v1/keys").json()["log_mldsa_vkey"] == public.mldsa_vkey
+        check_answers_over_http(client, stamped, policy)
         assert client.get("/health").json()["alarms"] == []
+
+
+def check_answers_over_http(client: httpx.Client, stamped: Stamped, policy: Policy) -> None:
+    vkey, digest = read_public_keys(settings_of(stamped)).vkey, sha("nobody's file").hex()
+    absent = client.get("/v1/log/answers", params={"sha256": digest}).raise_for_status().content
+    assert check_answer(absent, vkey=vkey, policy=policy).events == 0
+    known = client.get("/v1/log/answers", params={"asset": f"track:{stamped.track_id}"}).content
+    assert check_answer(known, vkey=vkey).events == 1
+    assert client.get("/v1/log/answers").status_code == 422
+    assert client.get("/v1/log/answers", params={"asset": "a", "sha256": digest}).status_code == 422
+    with open_installation(settings_of(stamped)) as installation:
+        mark = installation.registry.get_mark_of(stamped.track_id)
+    assert mark is not None
+    key = {"authorization": f"Bearer {stamped.token}"}
+    assert client.post("/v1/log/mark-answers", json={"mark_id": mark.mark_id}).status_code == 401
+    for mark_id, events in ((mark.mark_id, 1), ("0" * 16, 0)):
+        answer = client.post("/v1/log/mark-answers", json={"mark_id": mark_id}, headers=key)
+        assert check_answer(answer.raise_for_status().content, vkey=vkey).events == events
+    assert client.post("/v1/log/mark-answers", json={"mark_id": "x"}, headers=key).status_code == 422
 
 
 def test_an_alarm_is_shown_by_the_service(stamped: Stamped, witnesses: dict[str, WitnessState]) -> None:

@@ -9,20 +9,49 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from bundle_world import ASSET, LOG_MLDSA, TIME, World, edit, find, finish, make_world, read
-from ledger_world import ACTOR_KEY, ORIGIN, OTHER_KEY, VKEY, append, draft, make_store
+from bundle_world import (
+    ASSET,
+    LOG_MLDSA,
+    MARK_KEYS,
+    MARKS,
+    TIME,
+    World,
+    edit,
+    find,
+    finish,
+    make_mark_world,
+    make_world,
+    on_keys,
+    read,
+)
+from ledger_world import ACTOR_KEY, ORIGIN, OTHER_KEY, VKEY, append, draft, make_store, sha
+from test_ledger_answer import denied_mark, end_of_another, exchanged, one_key_left_out, other_mark
 from test_ledger_bundle import FORGED, TAMPERED, resealed
 from tsa_server import make_authority
 
 import ledger
-from ledger import Evidence, check_bundle, make_bundle
+from ledger import Evidence, Place, SigningKey, check_bundle, make_bundle
+from ledger.answer import MarkId, Question, check_answer, make_answer
 from ledger.bundling import StampedCheckpoint
 from ledger.checkpoint import format_checkpoint
 from ledger.cosignature import Cosigner
 from ledger.errors import BundleError
+from ledger.event import build_key_added, build_key_rotated
 from ledger.predicate import ERASED, TRANSFERRED
 from ledger.timestamp import hash_text
 
+DAMAGED: dict[str, tuple[str | MarkId, Any]] = {
+    "another mark": (MarkId(MARKS[1]), other_mark),
+    "tags exchanged": (MarkId(MARKS[1]), exchanged),
+    "a mark key left out": (MarkId(MARKS[1]), one_key_left_out),
+    "the map's end of another tag": (MarkId(MARKS[1]), end_of_another),
+    "a mark denied": (MarkId(MARKS[1]), denied_mark),
+    "an asset denied": (ASSET, lambda members: members["proof"].update(end=None)),
+    "another asset": (ASSET, lambda members: members["subject"].update(asset="track:never")),
+    "no map": (ASSET, lambda members: members["bundle"].update(heads=None)),
+    "a member more": (ASSET, lambda members: members.update(more=1)),
+    "a mark that is no hex": (MarkId(MARKS[1]), lambda members: members["subject"].update(mark="xyz")),
+}
 PROGRAM = Path(__file__).parent.parent / "docs" / "court_verifier.py"
 
 
@@ -230,3 +259,95 @@ def test_a_time_stamp_is_checked_down_to_the_root_that_is_trusted(
         survived += 1
     # It does not read version numbers, nor names of algorithms that are said twice: 2 % of a token's bytes.
     assert survived <= 10
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    made = make_mark_world(tmp_path_factory.mktemp("court-marks"))
+    yield made
+    made.store.close()
+
+
+def ask(world: World, subject: str | bytes | MarkId) -> bytes:
+    return make_answer(world.store, Question(subject), world.evidence, mark_keys=MARK_KEYS)
+
+
+def test_it_reads_answers_about_assets_digests_and_marks(
+    court: ModuleType, marked: World, tmp_path: Path
+) -> None:
+    said = {
+        "track:never": "NO event among the entries 0 to 7",
+        sha("no file"): "NO event among the entries 0 to 7",
+        MarkId(sha("no mark")[:8]): "NO event among the entries 2 to 7",
+        MarkId(MARKS[0]): "1 events, the last",
+        MarkId(MARKS[1]): "3 events, the last",
+    }
+    for subject, expected in said.items():
+        first, *rest = court.check_bundle(ask(marked, subject), **trusted(marked))
+        assert expected in first
+        assert any(line.startswith("Completeness: all events and key changes") for line in rest)
+    file = tmp_path / "answer.json"
+    file.write_bytes(ask(marked, MarkId(MARKS[1])))
+    done = run(file, "--log-key", VKEY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Of mark {MARKS[1].hex()}: 3 events" in done.stdout
+    assert f"  mark key {MARK_KEYS[1].public_key.raw.hex()}: from entry 5" in done.stdout
+
+
+@pytest.mark.parametrize("name", list(DAMAGED))
+def test_both_refuse_a_damaged_answer_for_the_same_reason(
+    court: ModuleType, marked: World, name: str
+) -> None:
+    subject, change = DAMAGED[name]
+    answer = edit(ask(marked, subject), change)
+    with pytest.raises(BundleError) as ours:
+        check_answer(answer, vkey=VKEY, policy=marked.policy)
+    with pytest.raises(court.Refused) as theirs:
+        court.check_bundle(answer, **trusted(marked))
+    assert theirs.value.code == ours.value.code, theirs.value
+
+
+def test_both_refuse_a_mark_without_its_tag_and_a_mark_key_by_nobody_who_may(
+    court: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their operator's own log, in which the rules were switched off."""
+    issuer, other, mark_key = SigningKey(sha("issuer")), SigningKey(sha("other")), MARK_KEYS[0].public_key
+    grant = {"roles": ["issuer"], "party": "nobody.example"}
+
+    def add(place: Place) -> bytes:
+        return build_key_added(place, issuer.public_key, **grant, mark_key=mark_key)
+
+    def add_other(place: Place) -> bytes:
+        return build_key_added(place, issuer.public_key, **grant)
+
+    def rotate(place: Place) -> bytes:
+        return build_key_rotated(place, other.public_key, issuer.key_id, mark_key=mark_key)
+
+    def again(place: Place) -> bytes:
+        return build_key_added(place, other.public_key, **grant, mark_key=mark_key)
+
+    cases = {
+        "mark-untagged": ("ledger.custody.lacks_tag", [on_keys(add, ACTOR_KEY, issuer)]),
+        "role-missing": (
+            "ledger.register.OPERATOR",
+            [on_keys(add_other, ACTOR_KEY, issuer), on_keys(rotate, issuer, other)],
+        ),
+        "key-known": (
+            "ledger.register._is_known",
+            [on_keys(add, ACTOR_KEY, issuer), on_keys(again, ACTOR_KEY, other)],
+        ),
+    }
+    for code, (rule, drafts) in cases.items():
+        folder = tmp_path / code
+        folder.mkdir()
+        with make_store(folder) as store, monkeypatch.context() as patch:
+            patch.setattr(rule, "issuer" if rule.endswith("OPERATOR") else lambda *_: False)
+            marked = {"mark_id": sha("commitment").hex()} if code == "mark-untagged" else {}
+            append(store, *drafts, draft(ASSET, commitments=marked))
+            bundle = finish(store, openings=()).bundle
+        with pytest.raises(BundleError) as ours:
+            check_bundle(bundle, vkey=VKEY)
+        with pytest.raises(court.Refused) as theirs:
+            court.check_bundle(bundle, VKEY)
+        assert (theirs.value.code, theirs.value.index) == (ours.value.code, ours.value.index)
+        assert ours.value.code == code

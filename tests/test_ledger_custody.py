@@ -88,6 +88,7 @@ def make_event(
     *,
     asset: str = "track:1",
     added: str | None = None,
+    tagged: bool = False,
     **facts: object,
 ) -> Event:
     """Return an event as it is after its signatures were verified."""
@@ -96,7 +97,8 @@ def make_event(
     members = {**timed, **FACTS.get(kind, {}), **facts}
     if added:
         members["key"] = KEYS[added].jwk()
-    payload = build_statement(kind, [Subject("file", sha("file"))], {**members, "ledger": place.member()})
+    subjects = [Subject("file", sha("file")), *([Subject("mark", sha("tag"))] if tagged else [])]
+    payload = build_statement(kind, subjects, {**members, "ledger": place.member()})
     key = KEYS[added] if added else None
     return Event(parse_statement(payload), place, tuple(KEYS[name].key_id for name in signers), key)
 
@@ -375,6 +377,40 @@ def test_malformed_grants_and_revocations_are_refused() -> None:
     revocation = {"key_id": KEYS["buyer"].key_id, "reason": "lost"}
     log.refuses("revocation-late", KEY_REVOKED, "root", **revocation, **{"from": log.index + 1})
     log.add(KEY_REVOKED, "root", **revocation, **{"from": log.index})
+
+
+def test_a_mark_key_is_brought_by_an_operator_signs_nothing_and_is_new() -> None:
+    log = make_log()
+    mark_key = SigningKey(sha("mark key")).public_key
+    brought = {"added": "spare", "mark_key": mark_key.jwk()}
+    log.refuses("role-missing", KEY_ADDED, "spare", "label", **brought)
+    log.refuses("role-missing", KEY_ROTATED, "spare", "label", replaces=KEYS["label"].key_id, **brought)
+    for known in ("spare", "buyer"):
+        log.refuses("key-known", KEY_ADDED, "spare", "root", added="spare", mark_key=KEYS[known].jwk())
+    log.add(KEY_ROTATED, "spare", "root", replaces=KEYS["root"].key_id, **brought)
+    (found,) = log.state.register.mark_keys
+    assert (found.public_key, found.added_at) == (mark_key, log.index - 1)
+    assert mark_key.key_id not in log.state.register.public_keys()
+    log.refuses("key-known", KEY_ADDED, "issuer", "spare", added="root", mark_key=mark_key.jwk())
+
+
+def test_a_mark_key_cannot_be_added_as_a_signing_key() -> None:
+    log = Log().add(KEY_ADDED, "root", added="root", mark_key=KEYS["spare"].jwk())
+    log.refuses("key-known", KEY_ADDED, "spare", "root", added="spare")
+    log.refuses("key-known", KEY_ROTATED, "spare", "root", added="spare", replaces=KEYS["root"].key_id)
+
+
+def test_where_marks_are_tagged_no_event_commits_to_one_without_its_tag(log: Log) -> None:
+    marked = {"commitments": {"mark_id": HEX, "recipient": HEX}}
+    log.add(DELIVERED, "label", **marked)
+    before = log.index
+    mark_key = SigningKey(sha("mark key")).public_key.jwk()
+    log.add(KEY_ADDED, "spare", "root", added="spare", mark_key=mark_key)
+    log.refuses("mark-untagged", DELIVERED, "label", **marked)
+    log.refuses("mark-untagged", STAMPED, "label", commitments={"mark_id": HEX})
+    log.add(DELIVERED, "label", tagged=True, **marked)
+    log.add(DELIVERED, "label")  # no mark, no tag
+    assert [log.state.register.tags_marks(index) for index in (before, before + 1)] == [False, True]
 
 
 def test_a_retired_key_can_still_be_revoked_so_that_its_signatures_are_disputed() -> None:

@@ -53,7 +53,8 @@ LARGEST: dict[str, dict[str, object]] = {
     NOTICE: {"reference": "case 7", "evidence_sha256": HEX, "commitments": {"claimant": HEX}},
     COUNTER_NOTICE: {"evidence_sha256": HEX},
     DECISION: {"reason": "no-licence", "evidence_sha256": HEX},
-    KEY_ADDED: {"roles": ["issuer", "owner"], "party": "label.example"},
+    KEY_ADDED: {"roles": ["issuer", "owner"], "party": "label.example", "mark_key": {}},
+    KEY_ROTATED: {"mark_key": {}},
     KEY_REVOKED: {"from": 12},
 }
 
@@ -88,7 +89,11 @@ def test_every_member_has_a_type(kind: str) -> None:
     members.pop("anything", None)
     for member, sound in members.items():
         for wrong in (None, True, -1, "", [], {"x": 1}, "\u00e4" * 2000, [sound]):
-            if type(wrong) is type(sound) and member in ("key", "identifiers") and isinstance(wrong, dict):
+            if (
+                type(wrong) is type(sound)
+                and member in ("key", "mark_key", "identifiers")
+                and isinstance(wrong, dict)
+            ):
                 continue  # an object of any members; the key itself is judged by `keys`
             with pytest.raises(FormatError):
                 check(kind, {**members, member: wrong})

@@ -1,7 +1,7 @@
-"""The log for everybody: checkpoint, entries, proofs, keys."""
+"""The log for everybody: checkpoint, entries, proofs, answers, keys; and answers about marks, for some."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -10,12 +10,14 @@ from ledger.errors import NotFoundError
 from ledger.merkle import leaf_hash
 
 from ..access import Scope
+from ..answering import answer_question, parse_question
 from ..errors import MissingError
 from ..keyring import format_public_keys
+from .admission import count_other
 from .authorisation import open_to_all, require_scope
 from .context import UsedContext
 from .problems import declare_problems
-from .schemas import AppendedEntry, ConsistencyProof, Entry, InclusionProof, Keys
+from .schemas import AppendedEntry, ConsistencyProof, Entry, InclusionProof, Keys, MarkQuestion
 
 router = APIRouter(dependencies=[open_to_all()])
 MAX_INDEX = (1 << 63) - 1
@@ -123,6 +125,53 @@ def get_consistency(context: UsedContext, old_size: Size, new_size: Size) -> Con
     """Return the proof that the log of `new_size` entries only adds to that of `old_size`."""
     hashes = context.installation.store.consistency_proof(old_size, new_size)
     return ConsistencyProof(old_size=old_size, new_size=new_size, hashes=[item.hex() for item in hashes])
+
+
+ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "RFC 8785 JSON: `provenote log check-answer` checks it",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+
+
+@router.get(
+    "/v1/log/answers",
+    tags=["log"],
+    summary="What the log says of an asset or digest",
+    response_class=Response,
+    dependencies=[count_other("answers")],
+    responses={**declare_problems(404, 422, 429, 503), **ANSWER},
+)
+def get_answer(
+    context: UsedContext,
+    asset: Annotated[str | None, Query(max_length=128, description="Such as `track:TRACK_ID`.")] = None,
+    sha256: Annotated[str | None, Query(max_length=64, description="Of a file or of its samples.")] = None,
+) -> Response:
+    """Return the proof of what the log has of one of these, or that it has nothing, as of its last map.
+
+    404 until the first map is published. Without a key counted by address.
+    """
+    content = answer_question(context.installation, parse_question(asset=asset, sha256=sha256))
+    return Response(content, media_type="application/json")
+
+
+@router.post(
+    "/v1/log/mark-answers",
+    tags=["log"],
+    summary="What the log says of a mark",
+    response_class=Response,
+    dependencies=[require_scope(Scope.ISSUER, Scope.AUDITOR, Scope.CASE_WORKER)],
+    responses={**declare_problems(404, 422, 503), **ANSWER},
+)
+def post_mark_question(question: MarkQuestion, context: UsedContext) -> Response:
+    """Return the proof of what the log has of a mark, or that it has nothing, since it began to tag marks.
+
+    The id travels in the body, and in the answer: neither is for the public. From the answer's `vrf` follows
+    the tag that an event about the mark has to name.
+    """
+    content = answer_question(context.installation, parse_question(mark_id=question.mark_id))
+    return Response(content, media_type="application/json")
 
 
 @router.get("/v1/keys", tags=["log"], summary="Public keys", responses=declare_problems(503))

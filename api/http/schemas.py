@@ -289,6 +289,15 @@ class AppendedEntry(Wire):
     proof: Annotated[str, Field(examples=["c2sp.org/tlog-proof@v1\nindex 3\n..."])]
 
 
+class MarkQuestion(Wire):
+    """A mark that the log is asked about."""
+
+    mark_id: Annotated[
+        str,
+        Field(pattern="^([0-9a-f]{2}){1,32}$", description="Its id, in hex.", examples=["9f86d081884c7d65"]),
+    ]
+
+
 class InclusionProof(Wire):
     """Path from an entry to the root of the tree of `size` (RFC 6962, 2.1.1); hashes in hex, leaf first."""
 
