@@ -79,7 +79,7 @@ def test_a_stamped_track_has_audio_bundle_rows_and_a_proven_entry(stamped: Stamp
         assert bundle.stat().st_mode & 0o077 == 0
         subjects = {item.name: item.sha256.hex() for item in report.events[0].event.statement.subjects}
         assert subjects["file"] == track.file_sha256
-        assert set(subjects) == {"file", "pcm", "source-pcm", "source-file", "fingerprint"}
+        assert set(subjects) == {"file", "pcm", "source-pcm", "source-file", "fingerprint", "mark"}
         assert left_over(installation) == []
         assert sound(installation)
 

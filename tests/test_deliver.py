@@ -34,6 +34,7 @@ from api.settings import read_settings
 from api.tags import list_tags
 from api.verification import verify
 from ledger.errors import CustodyError, KeyFileError, OutcomeUnknownError
+from ledger.marks import tag_mark
 
 COURT_VERIFIER = Path(__file__).parent.parent / "docs" / "court_verifier.py"
 
@@ -76,6 +77,7 @@ def test_a_copy_has_a_mark_of_its_own_an_entry_and_no_name_in_the_clear(stamped:
         assert {item.name: item.sha256.hex() for item in statement.subjects} == {
             "file": made.row.file_sha256,
             "pcm": made.row.pcm_sha256,
+            "mark": tag_mark(installation.keyring.mark_keys[0], bytes.fromhex(made.row.mark_id)).tag.hex(),
         }
         assert set(statement.predicate["commitments"]) == {"mark_id", "recipient"}
         for secret in (
