@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Test workers: the suite is made for two cores.
 WORKERS ?= 2
 
-.PHONY: demo test setup lint types imports suite bench clean
+.PHONY: demo test setup lint types imports suite bench examples clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/provenote demo --output demo-output
@@ -60,6 +60,9 @@ bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.generator --short
 	$(BIN)/python -m benchmarks.identity --short
 	$(BIN)/python -m benchmarks.fuzz_openapi --short
+
+examples: $(VENV)/.development
+	$(BIN)/python -m benchmarks.generator_examples
 
 clean:
 	rm -rf $(VENV) demo-output benchmark-output

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.generator_examples import format_page, write_example
 from generator import Cancelled, Engine, Request, RequestError, Result, open_engine, transcribe_midi
 from generator.loudness import loudness_lufs, true_peak
 from generator.notation import parse_tune, split_tunes
@@ -88,6 +90,17 @@ def test_the_melody_of_a_midi_file_of_ours_is_read_back(waltz: Result) -> None:
     # This piece has no introduction and begins with a pick-up: the file's bar lines are the music's.
     assert waltz.score.pickup_ticks > 0
     assert tune.sections[0].pickup_units == waltz.score.pickup_ticks // TICKS_PER_UNIT
+
+
+def test_the_page_of_examples_shows_a_piece_and_names_only_files_that_are_there(
+    engine: Engine, waltz: Result, tmp_path: Path
+) -> None:
+    page = format_page([write_example(1, "<waltz>", waltz, tmp_path)], engine.describe())
+    named = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"01.flac", "01.mid", "01.abc", "01-roll.svg", "01-spectrogram.png"} <= set(named)
+    assert all((tmp_path / name).stat().st_size > 0 for name in named)
+    assert "&lt;waltz&gt;" in page
+    assert "D minor" in page
 
 
 def test_notes_sound_where_the_score_says(waltz: Result) -> None:
