@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import watermark
 from watermark.identity.extraction import Extractor, Query
+from watermark.segment import Preparation, prepare
 
 from .audiofile import PcmDigest, hash_file
 from .decoding import AudioFormat, Limits, open_recording
@@ -100,6 +101,7 @@ def examine(
     watermark_keys: Sequence[bytes],
     profiles: Sequence[watermark.Profile] = watermark.PROFILES,
     known: Sequence[watermark.KnownPayloads] = (),
+    preparation: Preparation = prepare,
     fingerprint: bool = False,
     meters: Sequence[Meter] = (),
     stage: str = "listen",
@@ -126,6 +128,7 @@ def examine(
             watermark_keys=watermark_keys,
             profiles=profiles,
             known=known,
+            preparation=preparation,
         )
         digest = PcmDigest()
         levels = LevelMeter(recording.format.sample_rate)

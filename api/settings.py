@@ -23,6 +23,7 @@
 | PROVENOTE_CREDENTIALS | `no`: put no C2PA credential into released files | yes |
 | PROVENOTE_INTAKE_PER_HOUR | cases that strangers may open in an hour | 60 |
 | PROVENOTE_INDEX | index of the fingerprints: `rich`, or `lean`, a third as large | rich |
+| PROVENOTE_MARK_DEVICE | torch device on which marks are looked for, as `cuda`; numpy does it without | |
 | PROVENOTE_KEEP_ORIGINALS | `no`: do not keep recordings as they were before their marks, sealed | yes |
 
 Those of how strangers and browsers are met are in `api.accesssettings`.
@@ -87,6 +88,7 @@ class Settings:
     intake_per_hour: int = 60
     keep_originals: bool = True
     index: str = "rich"
+    mark_device: str | None = None
     provider: str | None = None
     public_url: str | None = None
     training_use: str = "notAllowed"
@@ -213,6 +215,7 @@ def read_settings(home: Path | None = None, environment: Mapping[str, str] | Non
         intake_per_hour=_read_number(environment, "PROVENOTE_INTAKE_PER_HOUR", 60),
         keep_originals=_read_choice(environment, "PROVENOTE_KEEP_ORIGINALS", default=True),
         index=_read_index(environment),
+        mark_device=environment.get("PROVENOTE_MARK_DEVICE") or None,
         provider=_read_provider(environment),
         public_url=_read_address(environment),
         training_use=_read_training(environment),

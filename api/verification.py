@@ -36,6 +36,7 @@ from .keyring import detection_keys
 from .knownmarks import known_payloads
 from .labelcheck import start_labels, weigh_labels
 from .likeness import compare_sound, identify_sound
+from .markdevice import preparation_on
 from .markevidence import describe_mark, describe_traced, opens_commitment
 from .marking import CancelCheck, Examination, Meter, Progress, examine, never_cancelled, report_nothing
 from .marksearch import match_placed
@@ -119,6 +120,7 @@ def _collect_sound(
         watermark_keys=detection_keys(installation.keyring),
         profiles=detection_profiles(installation),
         known=known_payloads(installation),
+        preparation=preparation_on(installation.settings.mark_device),
         fingerprint=True,
         meters=meters,
         progress=progress,

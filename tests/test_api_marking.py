@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from conftest import Shell, make_music, write_audio
+from conftest import Shell, Stamped, make_music, write_audio
 
 import watermark
+from api.installation import open_installation
 from api.marking import Strength
+from api.settings import read_settings
+from api.verification import verify
 from ledger.keyfile import save_secret
 
 
@@ -28,3 +31,15 @@ def test_a_stronger_mark_changes_more_and_is_called_that(shell: Shell, tmp_path:
 
 def test_every_strength_is_one_that_was_measured() -> None:
     assert [strength.factor for strength in Strength] == [watermark.GENTLE, 1.0, watermark.STRONG]
+
+
+def test_verification_with_torch_gives_the_same_mark(stamped: Stamped, tmp_path: Path) -> None:
+    audio, rate = soundfile.read(stamped.audio, dtype="float32")
+    soundfile.write(tmp_path / "clip.wav", audio[: 4 * rate], rate, subtype="FLOAT")
+    found = []
+    for environment in ({}, {"PROVENOTE_MARK_DEVICE": "cpu"}):
+        with open_installation(read_settings(stamped.home, environment)) as installation:
+            found.append(verify(installation, tmp_path / "clip.wav").predicate)
+    assert found[0]["watermark"]["told_by"] == "code"
+    assert found[0]["watermark"] == found[1]["watermark"]
+    assert found[0]["verdict"] == found[1]["verdict"]

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from api import markdevice
 from api.errors import SettingsError
+from api.markdevice import preparation_on
 from api.settings import read_settings
+from watermark.segment import prepare
 
 
 def test_the_home_folder_is_the_argument_then_the_environment_then_the_default() -> None:
@@ -36,6 +39,19 @@ def test_the_kind_of_index_is_rich_or_lean() -> None:
     assert read_settings(environment={"PROVENOTE_INDEX": "lean"}).index == "lean"
     with pytest.raises(SettingsError, match="PROVENOTE_INDEX: expected rich or lean"):
         read_settings(environment={"PROVENOTE_INDEX": "fat"})
+
+
+def test_a_device_for_marks_is_opened_or_named_in_an_error() -> None:
+    assert preparation_on(read_settings(environment={}).mark_device) is prepare
+    settings = read_settings(environment={"PROVENOTE_MARK_DEVICE": "abacus"})
+    with pytest.raises(SettingsError, match=r"PROVENOTE_MARK_DEVICE: .*abacus"):
+        preparation_on(settings.mark_device)
+
+
+def test_without_torch_a_device_for_marks_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdevice, "TORCH", "watermark.not_there")
+    with pytest.raises(SettingsError, match="needs torch: pip install"):
+        preparation_on("cuda:1")
 
 
 def test_a_short_token_is_refused_and_none_is_shown() -> None:

@@ -1,7 +1,7 @@
 """The signal core: keyed watermarks in audio arrays. Pure: no files, no clock, no environment."""
 
 from .candidate import CandidateMatch, CandidateMatcher, match_candidate
-from .detection import Detector, detect
+from .detection import Detector, detect, detect_batch
 from .embedding import GENTLE, STRONG, Embedder, embed
 from .errors import AudioError, WatermarkError
 from .keystream import epoch_key
@@ -33,6 +33,7 @@ __all__ = [
     "Tracer",
     "WatermarkError",
     "detect",
+    "detect_batch",
     "embed",
     "epoch_key",
     "match_candidate",

@@ -1,6 +1,7 @@
 """Looking for marks in a signal, segment by segment, under several keys and every published profile."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from .layout import layout_of
 from .outcome import Detection
 from .profile import PROFILES, Profile
 from .reader import KeyReader
-from .segment import Segments
+from .segment import Preparation, Segments, prepare
 from .segmenting import Segmenter
 
 FloatArray = npt.NDArray[np.float32]
@@ -25,6 +26,7 @@ def detect(
     watermark_keys: Sequence[bytes],
     profiles: Sequence[Profile] = PROFILES,
     known: Sequence[KnownPayloads] = (),
+    preparation: Preparation = prepare,
 ) -> Detection:
     """Return what marks under `watermark_keys` the clip carries.
 
@@ -42,6 +44,8 @@ def detect(
     known : sequence of KnownPayloads
         What a registry knows, one for each key and profile of interest: where the payload cannot be decoded
         blindly, one of these may still be told.
+    preparation : Preparation
+        Who makes the transforms: numpy, or torch on a device (`torch_segment.prepare_on`).
 
     Raises
     ------
@@ -55,9 +59,39 @@ def detect(
         watermark_keys=watermark_keys,
         profiles=profiles,
         known=known,
+        preparation=preparation,
     )
     detector.push(audio)
     return detector.finish()
+
+
+def detect_batch(
+    clips: Sequence[FloatArray],
+    *,
+    sample_rate: int,
+    watermark_keys: Sequence[bytes],
+    profiles: Sequence[Profile] = PROFILES,
+    known: Sequence[KnownPayloads] = (),
+    preparation: Preparation = prepare,
+    workers: int = 1,
+) -> list[Detection]:
+    """Return for each of `clips` what `detect` returns, `workers` of them at a time.
+
+    While one clip's transforms are made on a device, others are decoded.
+    """
+
+    def one(clip: FloatArray) -> Detection:
+        return detect(
+            clip,
+            sample_rate=sample_rate,
+            watermark_keys=watermark_keys,
+            profiles=profiles,
+            known=known,
+            preparation=preparation,
+        )
+
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        return list(pool.map(one, clips))
 
 
 class Detector:
@@ -71,12 +105,14 @@ class Detector:
         watermark_keys: Sequence[bytes],
         profiles: Sequence[Profile] = PROFILES,
         known: Sequence[KnownPayloads] = (),
+        preparation: Preparation = prepare,
     ) -> None:
         self._segmenter = Segmenter(sample_rate=sample_rate, channels=channels)
         if not watermark_keys or not profiles:
             raise ValueError("expected at least one watermark key and one profile")
         self._sample_rate = sample_rate
         self._profiles = tuple(profiles)
+        self._preparation = preparation
         self._finders: dict[tuple[Profile, bytes], Finder] = {}
         self._readers = []
         by_key = {(k.profile, k.watermark_key): k for k in known}
@@ -108,7 +144,7 @@ class Detector:
         """Let every finder read a segment that begins at sample `start`."""
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
-        segments = Segments(audio, self._sample_rate)
+        segments = Segments(audio, self._sample_rate, self._preparation)
         for profile in self._profiles:
             segment = segments.of(profile)
             finders = [finder for (of, _), finder in self._finders.items() if of is profile]

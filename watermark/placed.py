@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from .candidate import CandidateMatcher, Found
+from .correlation import MARGIN_BANDS
 from .layout import first_column_of
 from .profile import PROFILE, Profile
-from .segment import MARGIN_BANDS, Placement, prepare, read_cells, sync_statistic
+from .segment import Placement, prepare, read_cells, sync_statistic
 from .synchronisation import refine
 
 FloatArray = npt.NDArray[np.float32]

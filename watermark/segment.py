@@ -5,11 +5,14 @@ a segment.
 """
 
 import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from .correlation import MARGIN_BANDS, Correlation, between, correlate, fold, lowest_searched_band
 from .layout import Layout
 from .profile import Profile
 from .spectrogram import (
@@ -25,8 +28,6 @@ from .whitening import clip, whiten
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 
-# Bands of room on either side of the plane: +-16 of 36 to the octave is +-5.3 semitones.
-MARGIN_BANDS = 16
 # Planes kept of a segment: all that `refine` asks for, whose smallest move is a sixteenth of a band.
 PLANES_KEPT = 16
 
@@ -70,6 +71,16 @@ class Segment:
         self._cumulative = cumulative_log_power(power, profile)
         self._planes: dict[float, FloatArray] = {}
 
+    def correlate(
+        self, layout: Layout, scales: Sequence[float] | DoubleArray, first_frame: int, stop_frame: int
+    ) -> Iterator[Correlation]:
+        """Yield the correlation of the pilot with the frames `first_frame` to `stop_frame` at each scale."""
+        part = np.s_[first_frame : stop_frame + 1, lowest_searched_band(layout.profile) :]
+        # Two planes, half a band apart, in one complex array.
+        plane = (self.plane(0.0)[part] + 1j * self.plane(0.5)[part]).astype(np.complex64)
+        plane -= plane[0]
+        return correlate(plane, layout, scales)
+
     def at_plain_pitch(self) -> "Segment":
         """Return the segment as it is read without a shift, and in no other way: a tenth of the memory."""
         light = copy.copy(self)
@@ -102,15 +113,17 @@ class Segments:
     Only the last one made is kept: profiles with the same plane should follow one another.
     """
 
-    def __init__(self, audio: FloatArray, sample_rate: int) -> None:
+    def __init__(self, audio: FloatArray, sample_rate: int, preparation: "Preparation") -> None:
         self._audio = audio
         self._sample_rate = sample_rate
+        self._preparation = preparation
         self._last: tuple[tuple[float, ...], Segment] | None = None
 
     def of(self, profile: Profile) -> Segment:
         """Return the segment on the profile's plane."""
         if self._last is None or self._last[0] != profile.plane:
-            self._last = profile.plane, prepare(self._audio, self._sample_rate, profile)
+            segment = self._preparation(self._audio, self._sample_rate, profile)
+            self._last = profile.plane, segment
         return self._last[1]
 
 
@@ -118,6 +131,10 @@ def prepare(audio: FloatArray, sample_rate: int, profile: Profile) -> Segment:
     """Return a stretch of signal, float32 (channels, samples), prepared for reading by a profile."""
     grid = frame_grid(profile, sample_rate)
     return Segment(frame_power(audio, grid, 0, grid.frames(audio.shape[1]), 0), grid, profile)
+
+
+Preparation: TypeAlias = Callable[[FloatArray, int, Profile], Segment]
+"""What makes a segment of audio, its sample rate and a profile: `prepare`, or `torch_segment.prepare_on`."""
 
 
 def read_cells(
@@ -190,15 +207,6 @@ def row_means(
     return np.asarray(np.add.reduceat(means, rows[:, 0], axis=1) / np.diff(rows, axis=1)[:, 0], np.float64)
 
 
-def fold(rows: DoubleArray, first: int, period: int) -> DoubleArray:
-    """Return the sums of rows (n, m) whose numbers, counted from `first`, are equal modulo `period`:
-    (period, m).
-    """
-    before = first % period
-    padded = np.pad(rows, ((before, -(before + len(rows)) % period), (0, 0)))
-    return np.asarray(padded.reshape(-1, period, rows.shape[1]).sum(axis=0))
-
-
 def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
     """Return the normalised correlation of folded cells with the synchronisation chips."""
     values = cells[layout.sync_chips != 0]
@@ -209,12 +217,3 @@ def sync_statistic(cells: DoubleArray, layout: Layout) -> float:
 def score(segment: Segment, layout: Layout, placement: Placement) -> Placement:
     """Return the placement with the statistic of its cells, read exactly."""
     return replace(placement, statistic=sync_statistic(read_cells(segment, layout, placement), layout))
-
-
-def between(running: npt.NDArray[np.inexact], position: npt.NDArray[np.floating]) -> npt.NDArray[np.inexact]:
-    """Return rows of a running sum at fractional positions, linearly between; held at both ends."""
-    position = np.clip(position, 0, running.shape[0] - 1)
-    index = np.minimum(position.astype(np.int64), running.shape[0] - 2)
-    fraction = (position - index)[:, None].astype(running.real.dtype)
-    lower = running[index]
-    return np.asarray(lower + fraction * (running[index + 1] - lower))

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
+from .correlation import fold
 from .layout import Layout, lowest_rows, row_limits
-from .segment import Placement, Segment, fold, read_cells, read_columns, row_means, sync_statistic
+from .segment import Placement, Segment, read_cells, read_columns, row_means, sync_statistic
 from .synchronisation import settle
 
 DoubleArray = npt.NDArray[np.float64]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
+from .correlation import MARGIN_BANDS, Correlation
 from .layout import Layout
 from .profile import Profile
-from .segment import MARGIN_BANDS, Placement, Segment, between, fold, read_cells, score, sync_statistic
+from .segment import Placement, Segment, read_cells, score, sync_statistic
 
 DoubleArray = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -62,30 +62,10 @@ def search(
     all of them.
     """
     profile = layout.profile
-    steps = profile.period_columns * profile.search_steps
     first_frame, stop_frame = span or (0, segment.frames)
-    frames = stop_frame - first_frame
-    # Two planes, half a band apart, in one complex array.
-    part = np.s_[first_frame : stop_frame + 1, profile.search_octave * profile.bands_per_octave :]
-    plane = (segment.plane(0.0)[part] + 1j * segment.plane(0.5)[part]).astype(np.complex64)
-    plane -= plane[0]
-    pattern, pattern_norm = _pattern_spectrum(layout)
     found: list[Placement] = []
-    for scale in scales:
-        step_frames = profile.frames_per_column / (profile.search_steps * float(scale))
-        count = int(frames / step_frames)
-        position = np.arange(count + 1, dtype=np.float64) * step_frames
-        read = np.diff(between(plane, position), axis=0)
-        folded = fold(read, 0, steps)
-        spectrum = fft.fft2(folded)
-        spectrum *= pattern
-        correlation = fft.ifft2(spectrum)[:, : 2 * MARGIN_BANDS + 1]
-        energy = float(np.sqrt((folded.real**2 + folded.imag**2).sum() / 2))
-        if energy == 0:
-            continue
-        # (steps, shifts, 2): the last axis is the half band
-        values = np.stack([correlation.real, correlation.imag], axis=-1) / np.float32(energy * pattern_norm)
-        found += _peaks(values, float(scale), step_frames, profile.search_steps, peaks)
+    for correlation in segment.correlate(layout, scales, first_frame, stop_frame):
+        found += _peaks(correlation, profile.search_steps, peaks)
     found = [replace(p, start_frames=p.start_frames + first_frame).wrapped(profile) for p in found]
     found.sort(key=lambda placement: -placement.statistic)
     return _distinct(found, keep)
@@ -172,24 +152,9 @@ def _better(segment: Segment, layout: Layout, best: Placement, other: Placement)
     return replace(other, statistic=statistic) if statistic > best.statistic else best
 
 
-def _pattern_spectrum(layout: Layout) -> tuple[npt.NDArray[np.complex64], float]:
-    """Return the conjugate spectrum of the pilot on the search's plane, and the pilot's norm."""
-    profile = layout.profile
-    bands = np.zeros((profile.period_columns, profile.bands + 2 * MARGIN_BANDS), np.float32)
-    for row, (first, stop) in enumerate(layout.row_bands):
-        bands[:, first:stop] = layout.pilot_chips[:, row : row + 1] / (stop - first)
-    bands = bands[:, profile.search_octave * profile.bands_per_octave :]
-    pattern = np.repeat(bands, profile.search_steps, axis=0)
-    norm = float(np.sqrt((pattern**2).sum() / pattern.size))
-    return np.conj(fft.fft2(pattern)).astype(np.complex64), norm
-
-
-def _peaks(
-    values: npt.NDArray[np.floating], scale: float, step_frames: float, steps_per_column: int, count: int
-) -> list[Placement]:
-    """Return the placements of the largest values, (steps, shifts, 2), that do not lie beside a larger
-    one.
-    """
+def _peaks(correlation: Correlation, steps_per_column: int, count: int) -> list[Placement]:
+    """Return the placements of the largest values that do not lie beside a larger one."""
+    values = correlation.values
     looked_at = 4 * count  # a peak is several of the largest values wide
     order = np.argpartition(values.ravel(), -looked_at)[-looked_at:]
     order = order[np.argsort(-values.ravel()[order])]
@@ -197,14 +162,14 @@ def _peaks(
     for flat in order:
         step, shift, half = np.unravel_index(flat, values.shape)
         placement = Placement(
-            scale=scale,
+            scale=correlation.scale,
             shift_bands=float(shift) - MARGIN_BANDS + 0.5 * float(half),
-            start_frames=float(step) * step_frames,
+            start_frames=float(step) * correlation.step_frames,
             statistic=float(values[step, shift, half]),
         )
         if all(
             abs(p.shift_bands - placement.shift_bands) > 1
-            or abs(p.start_frames - placement.start_frames) > 2 * steps_per_column * step_frames
+            or abs(p.start_frames - placement.start_frames) > 2 * steps_per_column * correlation.step_frames
             for p in peaks
         ):
             peaks.append(placement)

@@ -33,7 +33,7 @@ from .known import KnownPayloads
 from .layout import codeword_of, layout_of
 from .outcome import Alignment
 from .reader import alignment_of, row_weights, soft_bits
-from .segment import Placement, Segment, Segments, read_cells
+from .segment import Placement, Segment, Segments, prepare, read_cells
 from .segmenting import Segmenter
 from .sequence import numbered, search_sequence
 from .synchronisation import search, settle
@@ -151,7 +151,7 @@ class Tracer:
     def _read(self, start: int, audio: FloatArray, *, alone: bool) -> None:
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
-        segments = Segments(audio, self._sample_rate)
+        segments = Segments(audio, self._sample_rate, prepare)
         for matcher in self._matchers:
             matcher.read(segments.of(matcher.known.profile), start_s, end_s, alone=alone)
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from scipy import fft
 from scipy.ndimage import maximum_filter1d
 
+from .correlation import fold
 from .layout import Layout
-from .segment import Placement, Segment, fold, read_cells, read_steps, sync_statistic
+from .segment import Placement, Segment, read_cells, read_steps, sync_statistic
 from .sequence import Stretch, go_on
 
 DoubleArray = npt.NDArray[np.float64]
