@@ -40,11 +40,7 @@ def choose_flips(image: Image, count: int, seed: int) -> list[Flip]:
 
 
 def judge_flip(image: Image, flip: Flip, vkey: str) -> str:
-    """Return what became of a flip: found, harmless, definition, or "missed", which must never be.
-
-    `definition` is a changed word in the text of a table's CREATE or in the name of one that the full check
-    does not read; what the table holds is untouched, and whoever reads it is told that there is none.
-    """
+    """Return what became of a flip: found, harmless, or "missed", which must never be."""
     with tempfile.TemporaryDirectory(prefix="flipped-", dir=_memory()) as name:
         folder = Path(name)
         for file, content in image.items():
@@ -64,14 +60,10 @@ def judge_flip(image: Image, flip: Flip, vkey: str) -> str:
             return "found"
         try:
             schema, rows = read_tables(folder / "ledger.db")
-        except sqlite.Error:
+        except (sqlite.Error, UnicodeDecodeError):
             return "missed"  # by the full check, which reads the same
-        except UnicodeDecodeError:
-            return "definition"  # of a type that is no text any more; whoever reads the table is told so
         sound_schema, sound_rows = read_image_tables(image)
-        if any(rows[name] != held for name, held in sound_rows.items() if name in rows):
-            return "missed"
-        return "harmless" if schema == sound_schema else "definition"
+        return "harmless" if (schema, rows) == (sound_schema, sound_rows) else "missed"
 
 
 def read_image_tables(image: Image) -> tuple[object, dict[str, object]]:

@@ -15,8 +15,9 @@ For every entry, in order (the number is where a finding's code comes from):
 10. an anchor says what the entries before it give     anchor-bad
 11. the checkpoint of every size at which a commit ended  checkpoint-bad, checkpoint-missing
 
-and once: the file itself (database-corrupt), the triggers (trigger-altered), the state row (state-altered),
-rows beyond the end (row-unexpected), and checkpoints that the caller kept from earlier (history-rewritten).
+and once: the file itself (database-corrupt), how its tables and indexes are defined (definition-altered), the
+triggers (trigger-altered), the state row (state-altered), rows beyond the end (row-unexpected), and
+checkpoints that the caller kept from earlier (history-rewritten).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .audit import Auditor, Finding, read_safely
 from .chain import start_chain
 from .checkpoint import open_checkpoint
 from .database import Database, open_database
+from .definitions import check_definitions
 from .errors import LedgerError, StorageError
 from .keys import PublicKey
 from .note import parse_vkey
@@ -125,6 +127,7 @@ def _check(
     known_checkpoints: Sequence[bytes],
 ) -> int:
     _check_file(database, connection, findings)
+    check_definitions(database, connection, findings)
     _check_triggers(database, connection, findings)
     state = read_safely(findings, None, "state row", lambda: read_state(connection))
     size = state.size if state else _count_entries(connection, findings)

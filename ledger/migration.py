@@ -50,6 +50,17 @@ def head_revision() -> str:
     return _list_revisions(SCRIPTS)[0]
 
 
+def name_revision(connection: sqlalchemy.Connection) -> str:
+    """Return the revision of a database if it is one of this program's, and otherwise the newest."""
+    found = read_revision(connection)
+    return found if found in _list_revisions(SCRIPTS) else head_revision()
+
+
+def migrate_connection(connection: sqlalchemy.Connection, revision: str) -> None:
+    """Bring an empty database up to a revision, over a connection; the caller commits, or does not."""
+    command.upgrade(_configure(connection), revision)
+
+
 def check_revision(connection: sqlalchemy.Connection) -> None:
     """Raise SchemaError unless the database has exactly this program's newest revision."""
     found, head = read_revision(connection), head_revision()

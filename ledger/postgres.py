@@ -134,7 +134,7 @@ class PostgresDatabase:
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows by one statement over arrays, a column each."""
-        arrays = ", ".join(f"%s::{_array_type(column.type)}" for column in table.columns)
+        arrays = ", ".join(f"%s::{name_type(column.type)}[]" for column in table.columns)
         sql = f"INSERT INTO {table.name} SELECT * FROM unnest({arrays})"
         connection.exec_driver_sql(sql, tuple(list(values) for values in zip(*rows, strict=True)))
 
@@ -229,9 +229,10 @@ def _begin_transaction(connection: Connection) -> None:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (ROWS_LOCK,))
 
 
-def _array_type(kind: sqlalchemy.types.TypeEngine[Any]) -> str:
+def name_type(kind: sqlalchemy.types.TypeEngine[Any]) -> str:
+    """Return PostgreSQL's name of a column's type."""
     if isinstance(kind, LargeBinary):
-        return "bytea[]"
+        return "bytea"
     if isinstance(kind, BigInteger):
-        return "bigint[]"
-    return "int[]" if isinstance(kind, Integer) else "text[]"
+        return "bigint"
+    return "integer" if isinstance(kind, Integer) else "text"

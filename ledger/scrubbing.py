@@ -11,6 +11,8 @@ takes a slice, and the next one another day. For each slice of 256 entries:
 5. the slice leads up to the root of the newest checkpoint        root-differs
 6. the checkpoints that end here open and sign the tree so far    checkpoint-bad
 
+and with the first slice, how tables and indexes are defined         definition-altered
+
 Step 5 binds all bytes of the slice to a signature by the log's key: whoever changes an entry with everything
 stored about it is found too. Not looked at: actors' signatures and the rules of custody, which is `fsck`.
 """
@@ -30,6 +32,7 @@ from .audit import Finding, read_safely
 from .chain import extend_chain, start_chain
 from .checkpoint import open_checkpoint
 from .database import Database
+from .definitions import check_definitions
 from .errors import CorruptError, LedgerError
 from .event import parse_event
 from .merkle import Coordinate
@@ -93,6 +96,8 @@ def scrub(store: Store, *, vkey: str, start: int = 0) -> ScrubReport:
         if start < stop:
             part = _Slice(database, connection, findings, origin, vkey, start, stop, state.size)
             part.check()
+        if start == 0:
+            check_definitions(database, connection, findings)
     return ScrubReport(start, stop, size, tuple(findings))
 
 

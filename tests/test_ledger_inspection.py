@@ -21,6 +21,7 @@ from ledger_world import (
 )
 
 import ledger
+from benchmarks.postgres_cluster import Cluster
 from ledger import Place, Store, merkle, sign_checkpoint
 from ledger.chain import extend_chain, start_chain
 from ledger.scrubbing import scrub
@@ -260,6 +261,64 @@ def test_a_removed_trigger_is_named_and_so_is_what_was_edited(store: Store) -> N
     assert sum(item.code == "trigger-altered" for item in report.findings) == len(
         store.database.expected_triggers()
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("ALTER TABLE ledger_entry ADD COLUMN more TEXT", "ledger_entry"),
+        ("DROP INDEX ledger_subject_sha256", "ledger_subject"),
+        ("CREATE INDEX extra ON ledger_key (entry_index)", "ledger_key"),
+        ("ALTER TABLE ledger_request RENAME COLUMN entry_index TO n", "ledger_request"),
+    ],
+)
+def test_a_changed_definition_of_a_table_is_named(store: Store, change: str, name: str) -> None:
+    tamper(store, lambda editor: editor.execute(change))
+    altered = [item.message for item in check(store).findings if item.code == "definition-altered"]
+    assert altered
+    assert any(name in message for message in altered)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE ledger_node ALTER COLUMN hash DROP NOT NULL",
+        "ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_asset_n",
+        "ALTER TABLE ledger_state DROP CONSTRAINT ledger_state_single",
+        "ALTER TABLE ledger_checkpoint ALTER COLUMN size TYPE numeric",
+    ],
+)
+@pytest.mark.tool("pg_createcluster")
+def test_a_constraint_taken_from_a_table_of_postgresql_is_named(cluster: Cluster, change: str) -> None:
+    with make_store(cluster.create(f"definitions_{sha(change).hex()[:8]}")) as store:
+        tamper(store, lambda editor: editor.execute(change))
+        assert "definition-altered" in {item.code for item in check(store).findings}
+
+
+def test_a_table_of_somebody_else_beside_ours_is_none_of_our_business(file_store: Store) -> None:
+    tamper(file_store, lambda editor: editor.execute("CREATE TABLE theirs (a PRIMARY KEY)"))
+    assert check(file_store).ok
+
+
+def test_a_flipped_bit_in_any_definition_is_found(file_store: Store) -> None:
+    """A bit of every 211th byte of the text of each CREATE, in the file itself."""
+    path = find_path(file_store.url)
+    with file_store.database.read() as connection:
+        query = "SELECT sql FROM sqlite_master WHERE sql NOT NULL"
+        texts = list(connection.exec_driver_sql(query).scalars())
+    file_store.close()
+    content = path.read_bytes()
+    assert len(texts) > 60
+    for number, text in enumerate(texts):
+        encoded = text.encode()
+        for offset in range(7 * number % len(encoded), len(encoded), 211):
+            damaged = bytearray(encoded)
+            damaged[offset] ^= 1 << (number + offset) % 8
+            path.write_bytes(content.replace(encoded, damaged))  # old copies in free pages as well
+            try:
+                assert not ledger.fsck(file_store.url, vkey=VKEY).ok, (text, offset)
+            except ledger.LedgerError:
+                continue
 
 
 def test_a_history_rewritten_with_the_log_s_real_key_is_shown_by_a_kept_checkpoint(

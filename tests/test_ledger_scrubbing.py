@@ -116,3 +116,10 @@ def test_a_scrub_needs_the_right_key(grown: str) -> None:
     other = format_vkey(ORIGIN, OTHER_KEY.public_key)
     with Store(grown) as store:
         assert "root-differs" in {item.code for item in scrub(store, vkey=other).findings}
+
+
+def test_a_changed_definition_is_named_once_a_round(grown: str, tmp_path: Path) -> None:
+    path = shutil.copy(find_path(grown), tmp_path)
+    with Store(f"sqlite:///{path}") as store:
+        damage(store, "DROP INDEX ledger_subject_sha256")
+        assert find(store) == [(None, "definition-altered")]
