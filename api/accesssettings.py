@@ -15,6 +15,7 @@
 | PROVENOTE_OIDC_CLAIM | claim that gives scopes, names with dots between | scope |
 | PROVENOTE_OIDC_SCOPES | what a value of it gives: VALUE=SCOPE, commas between | each scope its own name |
 | PROVENOTE_BODY_TIMEOUT_S | seconds without a byte after which a request's body is given up | 60 |
+| PROVENOTE_REQUEST_KEY_HOURS | hours that answers are kept for requests with an Idempotency-Key | 24 |
 """
 
 import ipaddress
@@ -54,6 +55,7 @@ class AccessSettings:
     cors_origins: tuple[str, ...] = ()
     tls: bool = False
     body_timeout_s: int = 60
+    request_key_hours: int = 24
     oidc: OidcSettings | None = None
 
 
@@ -77,6 +79,7 @@ def read_access_settings(environment: Mapping[str, str]) -> AccessSettings:
         cors_origins=tuple(_check_origin(item) for item in _split(environment, "PROVENOTE_CORS_ORIGINS")),
         tls=tls == "yes",
         body_timeout_s=_read_count(environment, "PROVENOTE_BODY_TIMEOUT_S", default.body_timeout_s),
+        request_key_hours=_read_count(environment, "PROVENOTE_REQUEST_KEY_HOURS", default.request_key_hours),
         oidc=_read_oidc(environment),
     )
 

@@ -126,6 +126,10 @@ class ConflictError(RefusedError):
     """The job or track is in a state that does not allow it."""
 
 
+class KeyReusedError(RefusedError):
+    """An Idempotency-Key that was sent with another request."""
+
+
 class TokenError(RefusedError):
     """No API key or token, or one that is wrong, expired or revoked."""
 

@@ -10,16 +10,14 @@ Tables of the registry's database:
 A row without a segment is *loose*: its landmarks are read from its own file, until enough of them make one.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy
 from sqlalchemy import Column, ForeignKey, Index, Integer, Text
-from sqlmodel import Field, Session, SQLModel, col, select
-
-from ledger.database import open_database
+from sqlmodel import Field, SQLModel, col, select
 
 from .registry import TrackRow
+from .storedrows import StoredRows
 
 
 class FingerprintRow(SQLModel, table=True):
@@ -60,7 +58,7 @@ class SegmentRow(SQLModel, table=True):
     recordings: int = Field(sa_column=Column(Integer, nullable=False))
 
 
-class Fingerprints:
+class Fingerprints(StoredRows):
     """Reads and writes of the two tables; each method is one transaction.
 
     Raises (every method)
@@ -68,25 +66,6 @@ class Fingerprints:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-        self._engine = self._database.engine
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        with (
-            self._database.translate_errors(),
-            Session(self._engine.execution_options(**options), expire_on_commit=False) as session,
-        ):
-            yield session
-            if write:
-                session.commit()
 
     def add(self, row: FingerprintRow) -> int:
         """Write a row and return its number; a track, or samples that were added before, keep their first

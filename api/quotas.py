@@ -23,7 +23,6 @@ import sqlalchemy
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Column, Integer, LargeBinary
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel, col
 
 from ledger.database import open_database
@@ -33,6 +32,7 @@ from ledger.tables import BIG
 
 from .errors import QuotaError
 from .settings import Settings
+from .storedrows import insert_into
 
 KEY_NAME = "clients.key"
 SALT_BYTES, SUBJECT_BYTES = 16, 16
@@ -133,19 +133,13 @@ class Quotas:
         """Add one and say whether that stayed within the bound, in one statement."""
         table = SQLModel.metadata.tables["access_count"]
         values = {"subject": subject, "window": bound.window_s, "start": start, "count": 1}
-        insert = self._dialect_insert(table).values(values)
+        insert = insert_into(table, self._database.engine).values(values)
         statement = insert.on_conflict_do_update(
             index_elements=["subject", "window", "start"],
             set_={"count": table.c.count + 1},
             where=table.c.count < bound.most,
         ).returning(table.c.count)
         return session.execute(statement).first() is not None
-
-    def _dialect_insert(self, table: sqlalchemy.Table) -> sqlite.Insert | postgresql.Insert:
-        """Return an insert that can say ON CONFLICT: both databases have it, each under its own name."""
-        if self._database.engine.dialect.name == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
 
     def _name(self, subject: str, now_s: int) -> bytes:
         start = now_s - now_s % DAY_S
@@ -164,7 +158,9 @@ class Quotas:
         oldest = start - KEPT_DAYS * DAY_S
         salts = SQLModel.metadata.tables["access_salt"]
         with self._write() as session:
-            made = self._dialect_insert(salts).values(start=start, salt=secrets.token_bytes(SALT_BYTES))
+            made = insert_into(salts, self._database.engine).values(
+                start=start, salt=secrets.token_bytes(SALT_BYTES)
+            )
             session.execute(made.on_conflict_do_nothing())
             session.execute(sqlalchemy.delete(SaltRow).where(col(SaltRow.start) <= oldest))
             session.execute(sqlalchemy.delete(CountRow).where(col(CountRow.start) <= oldest))

@@ -12,16 +12,14 @@ same SQLite library:
 | track_credit | declared title and artist of a track, with the salts of their commitments |
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Text
-from sqlmodel import Field, Session, SQLModel, col, select
-
-from ledger.database import open_database
+from sqlmodel import Field, SQLModel, col, select
 
 from .errors import MissingError, RegisteredError
+from .storedrows import StoredRows
 
 PENDING, RELEASED = "pending", "released"
 
@@ -80,7 +78,7 @@ class CreditRow(SQLModel, table=True):
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-class Registry:
+class Registry(StoredRows):
     """Reads and writes of the three tables; each method is one transaction.
 
     Raises (every method)
@@ -88,26 +86,6 @@ class Registry:
     ledger.StorageError
         The database is missing, damaged, full, busy or read-only.
     """
-
-    def __init__(self, url: str) -> None:
-        self._database = open_database(url)
-        self._engine = self._database.engine
-
-    def close(self) -> None:
-        """Give up the connections."""
-        self._database.close()
-
-    @contextlib.contextmanager
-    def _session(self, *, write: bool = False) -> Iterator[Session]:
-        # IMMEDIATE: a transaction that reads first and writes then must not find another writer in between.
-        options = {"sqlite_begin": "IMMEDIATE"} if write else {}
-        with (
-            self._database.translate_errors(),
-            Session(self._engine.execution_options(**options), expire_on_commit=False) as session,
-        ):
-            yield session
-            if write:
-                session.commit()
 
     def add_pending(self, track: TrackRow, mark: MarkRow, credits: Sequence[CreditRow] = ()) -> None:
         """Reserve a track and its mark before the ledger is told; RegisteredError if the source is known."""

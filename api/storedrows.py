@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from sqlalchemy import Engine, Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from ledger.database import open_database
@@ -33,3 +35,8 @@ class StoredRows:
             yield session
             if write:
                 session.commit()
+
+
+def insert_into(table: Table, engine: Engine) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that can say ON CONFLICT: both databases have it, each under its own name."""
+    return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)

@@ -11,6 +11,7 @@ must still verify, and no upload may be left. Exit code 1 on a fault or over 1 G
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -47,15 +48,25 @@ class Outcome:
 
 
 def send_uploads(
-    address: str, *, count: int, clients: int, seed: int, bomb_s: float, headers: dict[str, str]
+    address: str,
+    *,
+    count: int,
+    clients: int,
+    seed: int,
+    bomb_s: float,
+    headers: dict[str, str],
+    until_s: float = math.inf,
 ) -> Outcome:
-    """Send hostile files from several clients at once."""
+    """Send hostile files from several clients at once, until a moment of the monotonic clock at most."""
     outcome, lock = Outcome(), threading.Lock()
     makers = make_uploads(count, seed=seed, bomb_s=bomb_s)
 
     def send(numbers: Sequence[int]) -> None:
         with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT_S) as client:
             for number in numbers:
+                begun_s = time.monotonic()
+                if begun_s > until_s:
+                    return
                 upload = makers[number]()
                 begun_s = time.monotonic()
                 try:
@@ -84,6 +95,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--uploads", type=int)
     parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="send no more after so long")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("benchmark-output"))
     chosen = parser.parse_args()
@@ -102,6 +114,7 @@ def main() -> int:
                 seed=chosen.seed,
                 bomb_s=BOMB_S[chosen.short],
                 headers=headers,
+                until_s=time.monotonic() + 60 * chosen.minutes,
             )
             watch.stop()
             content = ledger.audio.read_bytes()
@@ -115,7 +128,8 @@ def main() -> int:
         middle = 1000 * statistics.median(outcome.took_s[kind])
         print(f"{kind:26} {middle:7.0f} ms  " + "  ".join(f"{status}: {n}" for status, n in counts.items()))
     print(
-        f"{count} uploads by {chosen.clients} clients (seed {chosen.seed}): {len(outcome.faults)} faults; "
+        f"{outcome.answers.total()} uploads by {chosen.clients} clients (seed {chosen.seed}): "
+        f"{len(outcome.faults)} faults; "
         f"memory {idle >> 20} MiB idle, {watch.peak_bytes >> 20} MiB at most; "
         f"slowest {outcome.slowest_s:.1f} s ({outcome.slowest})"
     )
@@ -123,7 +137,7 @@ def main() -> int:
         print(fault)
     chosen.output.mkdir(parents=True, exist_ok=True)
     document = {
-        "uploads": count,
+        "uploads": outcome.answers.total(),
         "seed": chosen.seed,
         "clients": chosen.clients,
         "answers": [[*key, n] for key, n in sorted(outcome.answers.items())],

@@ -8,10 +8,12 @@
         job = client.stamp("song.flac", title="Song")
         track = client.wait(job, progress=print)
 
-Importing it loads nothing of the service: no web framework, no database, no arrays.
+`AsyncClient` is the same to be awaited. Importing either loads nothing of the service: no web framework, no
+database, no arrays.
 """
 
 from .answers import ChangedRange, Custody, CustodyEvent, EngineInfo, Job, Match, Recognition, Track
+from .async_client import AsyncClient
 from .client import Client
 from .errors import (
     AnswerError,
@@ -28,6 +30,7 @@ from .report import Report
 
 __all__ = [
     "AnswerError",
+    "AsyncClient",
     "ChangedRange",
     "Client",
     "ClientError",

@@ -210,7 +210,7 @@ def test_what_was_perhaps_done_is_not_sent_again() -> None:
     broken = httpx.ReadError("connection reset")
     client, waits, asked = answering(broken)
     with pytest.raises(ConnectionFailedError, match="connection reset"):
-        client.issue("waltz")
+        client.cancel("9f")
     assert (waits, len(asked)) == ([], 1)
     client, waits, asked = answering(broken, httpx.Response(200, json={"log_vkey": "x"}))
     client.keys()
@@ -219,6 +219,24 @@ def test_what_was_perhaps_done_is_not_sent_again() -> None:
     with pytest.raises(UnavailableError):
         client.verify(io.BytesIO(b"RIFF"))  # an open file may be at its end
     assert len(asked) == 1
+
+
+def test_what_the_service_does_once_is_sent_again_with_its_key() -> None:
+    working = httpx.Response(409, json={"type": "x/conflict", "detail": "is worked on"})
+    client, waits, asked = answering(
+        httpx.ReadError("connection reset"), working, httpx.Response(202, json=describe("queued"))
+    )
+    assert client.issue("waltz").state == "queued"
+    assert waits == [1.0, 2.0]
+    sent = [request.headers["idempotency-key"] for request in asked]
+    assert len(set(sent)) == 1
+    client, _, asked = answering(httpx.Response(202, json=describe("queued")))
+    client.issue("waltz")
+    assert asked[0].headers["idempotency-key"] != sent[0]
+    client, waits, _ = answering(working)
+    with pytest.raises(RefusedError):  # the first time it is no echo of our own
+        client.issue("waltz")
+    assert waits == []
 
 
 def test_a_key_is_sent_and_its_refusal_told() -> None:

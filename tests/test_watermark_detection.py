@@ -230,3 +230,11 @@ def test_bad_arguments_are_refused() -> None:
     detector.finish()
     with pytest.raises(ValueError, match="finished"):
         detector.push(np.zeros((1, 1), np.float32))
+
+
+def test_digital_silence_holds_no_mark_and_hides_none_beside_it(marked: np.ndarray) -> None:
+    silence = np.zeros((2, 40 * RATE), np.float32)
+    found = detect(silence)
+    assert not found.detected
+    assert found.false_alarm_probability == 1.0
+    check_found(detect(np.concatenate((silence, clip_of(marked, 3.0)), axis=1)))

@@ -141,7 +141,12 @@ class Detector:
         return min(outcomes, key=lambda found: (not found.detected, found.false_alarm_probability))
 
     def _read(self, start: int, audio: FloatArray, *, alone: bool) -> None:
-        """Let every finder read a segment that begins at sample `start`."""
+        """Let every finder read a segment that begins at sample `start`.
+
+        Digital silence carries nothing, and hours of it are a file of kilobytes: it is not searched.
+        """
+        if not audio.any():
+            return
         samples = audio.shape[1]
         start_s, end_s = start / self._sample_rate, (start + samples) / self._sample_rate
         segments = Segments(audio, self._sample_rate, self._preparation)

@@ -16,6 +16,7 @@ from ..childprocess import keep_warm
 from ..decoding import DECODER
 from ..engines import EngineRack
 from ..errors import SlowBodyError, TooLargeError
+from ..idempotency import RequestKeys
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
@@ -91,6 +92,12 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
             engines = EngineRack.of(settings)
             quotas = open_quotas(settings)
             stack.callback(quotas.close)
+            request_keys = RequestKeys(
+                settings.database_url,
+                load_name_key(settings),
+                kept_hours=settings.access.request_key_hours,
+            )
+            stack.callback(request_keys.close)
             jobs = Jobs(installation)
             stack.callback(jobs.close)
             lead = Lead(settings)
@@ -111,6 +118,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
                 places=threading.BoundedSemaphore(settings.verifications),
                 metrics=metrics,
                 quotas=quotas,
+                request_keys=request_keys,
                 stream_threads=anyio.CapacityLimiter(STREAM_THREADS),
                 is_stopping=is_stopping,
                 engines=engines,

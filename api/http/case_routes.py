@@ -39,12 +39,15 @@ from .case_schemas import (
     UploadAnswer,
 )
 from .context import Context, UsedContext
+from .idempotent import IdempotentRoute, takes_key
 from .problems import declare_problems
 from .schemas import TrackId
 from .uploads import UPLOAD_BODY, receive_upload
 
-public_router = APIRouter(dependencies=[open_to_all()], tags=["cases"])
-router = APIRouter(dependencies=[require_scope(Scope.CASE_WORKER)], tags=["cases"])
+public_router = APIRouter(route_class=IdempotentRoute, dependencies=[open_to_all()], tags=["cases"])
+router = APIRouter(
+    route_class=IdempotentRoute, dependencies=[require_scope(Scope.CASE_WORKER)], tags=["cases"]
+)
 upload_router = APIRouter(
     dependencies=[require_scope(Scope.CASE_WORKER, Scope.ISSUER, Scope.AUDITOR)], tags=["cases"]
 )
@@ -61,7 +64,8 @@ REPORT = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
     "/v1/cases",
     status_code=201,
     summary="Send in a notice or a verification request",
-    responses=declare_problems(403, 404, 413, 429, 503, 507),
+    dependencies=[takes_key()],
+    responses=declare_problems(403, 404, 409, 413, 429, 503, 507),
 )
 def send_case(body: CaseRequest, request: Request, context: UsedContext, caller: AnyCaller) -> CaseReceipt:
     """Open a case and say what is missing in it, by field, law and provision. Keep the access code."""
@@ -105,6 +109,7 @@ def get_status(case_id: CaseId, code: AccessCode, request: Request, context: Use
 @public_router.post(
     "/v1/cases/{case_id}/supplements",
     summary="Add what was missing",
+    dependencies=[takes_key()],
     responses=declare_problems(404, 409, 413, 429, 503, 507),
 )
 def supplement(
@@ -156,6 +161,7 @@ def get_case(case_id: CaseId, context: UsedContext) -> Case:
 @router.post(
     "/v1/cases/{case_id}/steps",
     summary="Take a step in a case",
+    dependencies=[takes_key()],
     responses=declare_problems(404, 409, 413, 503, 507),
 )
 def take_step(case_id: CaseId, body: AnyStep, context: UsedContext) -> Case:
@@ -167,6 +173,7 @@ def take_step(case_id: CaseId, body: AnyStep, context: UsedContext) -> Case:
 @router.post(
     "/v1/cases/{case_id}/clips",
     summary="Verify a clip for a case",
+    dependencies=[takes_key()],
     responses=declare_problems(400, 404, 409, 413, 415, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )
@@ -261,6 +268,7 @@ def freeze(
     "/v1/cases/{case_id}/recordings",
     status_code=201,
     summary="Put a recording that is not ours on the stay-down list",
+    dependencies=[takes_key()],
     responses=declare_problems(400, 404, 409, 413, 415, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from ..engines import EngineRack
 from ..errors import OverloadError
+from ..idempotency import RequestKeys
 from ..installation import Installation
 from ..jobs import Jobs
 from ..manifests import ManifestIndex
@@ -32,6 +33,7 @@ class Context:
     places: threading.BoundedSemaphore
     metrics: Metrics
     quotas: Quotas
+    request_keys: RequestKeys
     stream_threads: anyio.CapacityLimiter
     is_stopping: Callable[[], bool]
     engines: EngineRack

@@ -15,6 +15,7 @@ from ..marking import Strength
 from ..resemblance import ResemblancePolicy
 from .authorisation import require_scope
 from .context import UsedContext
+from .idempotent import IdempotentRoute, takes_key
 from .problems import declare_problems
 from .schemas import (
     IF_KNOWN,
@@ -32,7 +33,7 @@ from .schemas import (
 )
 from .uploads import UPLOAD_BODY, receive_upload
 
-router = APIRouter(dependencies=[require_scope(Scope.ISSUER)])
+router = APIRouter(route_class=IdempotentRoute, dependencies=[require_scope(Scope.ISSUER)])
 
 
 @router.post(
@@ -40,7 +41,8 @@ router = APIRouter(dependencies=[require_scope(Scope.ISSUER)])
     status_code=202,
     tags=["issue"],
     summary="Issue a track from a prompt",
-    responses=declare_problems(413, 503, 507),
+    dependencies=[takes_key()],
+    responses=declare_problems(409, 413, 503, 507),
 )
 def issue_track(body: IssueRequest, response: Response, context: UsedContext) -> Job:
     """Queue a job that generates a track, marks, signs and logs it; `Location` is the job's address.
@@ -70,7 +72,8 @@ def list_engines(context: UsedContext) -> EngineList:
     status_code=202,
     tags=["issue"],
     summary="Stamp a recording",
-    responses=declare_problems(400, 413, 415, 503, 507),
+    dependencies=[takes_key()],
+    responses=declare_problems(400, 409, 413, 415, 503, 507),
     openapi_extra=UPLOAD_BODY,
 )
 async def stamp_recording(

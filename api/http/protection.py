@@ -51,8 +51,8 @@ def add_protection(app: FastAPI, settings: AccessSettings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["authorization", "content-type"],
-            expose_headers=["location", "retry-after"],
+            allow_headers=["authorization", "content-type", "idempotency-key"],
+            expose_headers=["idempotency-replayed", "location", "retry-after"],
             max_age=CORS_AGE_S,
         )
     app.add_middleware(SecurityHeaders, tls=settings.tls)
