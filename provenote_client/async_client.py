@@ -159,6 +159,14 @@ class AsyncClient:
         """Return the proof that the log only grew between two sizes (RFC 6962, 2.1.2)."""
         return await self._transport.ask(calls.consistency(old_size, new_size))
 
+    async def answer(self, *, asset: str | None = None, sha256: str | None = None) -> bytes:
+        """Return the log's answer about an asset or digest, for `provenote log check-answer`; exact bytes."""
+        return await self._transport.ask(calls.answer(asset, sha256))
+
+    async def mark_answer(self, mark_id: str) -> bytes:
+        """Return the log's answer about a mark by its id in hex, which it holds; needs a key."""
+        return await self._transport.ask(calls.mark_answer(mark_id))
+
     async def keys(self) -> Mapping[str, Any]:
         """Return the public keys of the service: of the log, of issuers, of reports."""
         return await self._transport.ask(calls.keys())

@@ -138,12 +138,12 @@ def custody(track_id: str) -> Call[Custody]:
 
 def bundle(track_id: str) -> Call[bytes]:
     """Ask for a track's custody bundle."""
-    return Call("GET", f"/v1/tracks/{track_id}/bundle", lambda response: response.content)
+    return Call("GET", f"/v1/tracks/{track_id}/bundle", read_bytes)
 
 
 def audio(track_id: str) -> Call[bytes]:
     """Ask for a track's released audio."""
-    return Call("GET", f"/v1/tracks/{track_id}/audio", lambda response: response.content)
+    return Call("GET", f"/v1/tracks/{track_id}/audio", read_bytes)
 
 
 def checkpoint(size: int | None) -> Call[str]:
@@ -165,6 +165,17 @@ def consistency(old_size: int, new_size: int | None) -> Call[Mapping[str, Any]]:
     """Ask for a consistency proof."""
     query = {"old_size": old_size, "new_size": new_size}
     return Call("GET", "/v1/log/consistency", read_json, query=query)
+
+
+def answer(asset: str | None, sha256: str | None) -> Call[bytes]:
+    """Ask for the log's answer about an asset or digest."""
+    query = {"asset": asset, "sha256": sha256}
+    return Call("GET", "/v1/log/answers", read_bytes, query=query)
+
+
+def mark_answer(mark_id: str) -> Call[bytes]:
+    """Ask for the log's answer about a mark."""
+    return Call("POST", "/v1/log/mark-answers", read_bytes, body={"mark_id": mark_id})
 
 
 def keys() -> Call[Mapping[str, Any]]:
@@ -227,6 +238,11 @@ def name_job(wanted: Job | str) -> str:
 def make_key() -> str:
     """Return a new Idempotency-Key."""
     return str(uuid.uuid4())
+
+
+def read_bytes(response: httpx.Response) -> bytes:
+    """Return an answer as it is."""
+    return response.content
 
 
 def read_json(response: httpx.Response) -> Any:

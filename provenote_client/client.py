@@ -164,12 +164,11 @@ class Client:
 
     def answer(self, *, asset: str | None = None, sha256: str | None = None) -> bytes:
         """Return the log's answer about an asset or digest, for `provenote log check-answer`; exact bytes."""
-        query = {"asset": asset, "sha256": sha256}
-        return self._transport.send("GET", "/v1/log/answers", query=query).content
+        return self._transport.ask(calls.answer(asset, sha256))
 
     def mark_answer(self, mark_id: str) -> bytes:
         """Return the log's answer about a mark by its id in hex, which it holds; needs a key."""
-        return self._transport.send("POST", "/v1/log/mark-answers", body={"mark_id": mark_id}).content
+        return self._transport.ask(calls.mark_answer(mark_id))
 
     def keys(self) -> Mapping[str, Any]:
         """Return the public keys of the service: of the log, of issuers, of reports."""
