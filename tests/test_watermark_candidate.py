@@ -56,6 +56,20 @@ def test_another_payload_of_the_same_key_is_not_matched(first_byte: int, marked:
     assert found.present or found.false_alarm_probability > 1e-4
 
 
+def reorder(audio: np.ndarray) -> np.ndarray:
+    """Cut into sections of 1.3 s and put them in reverse order."""
+    sections = [audio[:, a : a + int(1.3 * RATE)] for a in range(0, audio.shape[1], int(1.3 * RATE))]
+    return np.concatenate(sections[::-1], axis=1)
+
+
+def test_a_recording_in_another_order_is_told_by_its_pieces(marked: np.ndarray) -> None:
+    clip = reorder(noisy(marked[:, 3 * RATE : 9 * RATE], 38))
+    assert match(clip).present
+    other = PAYLOAD[:-1] + b"\0"
+    assert match(clip, payload=other).false_alarm_probability > 1e-3
+    assert match(clip, key=bytes(32)).false_alarm_probability > 1e-3
+
+
 def test_another_key_and_another_recording_are_not_matched(marked: np.ndarray) -> None:
     assert not match(marked[:, : 10 * RATE], key=bytes(32)).present
     assert not match(make_music(10.0, seed=42, sample_rate=RATE)).present

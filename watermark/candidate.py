@@ -9,7 +9,10 @@ own placement out of H (Hoeffding 1963):
 
     P(z_k as large)  <=  C(n, k) * H^k * exp(-z_k^2 / 2)
 
-and the smallest of these over k, times n, bounds the false-alarm probability of the answer.
+and the smallest of these over k, times n, bounds the false-alarm probability of the answer. Where blocks
+differ, a short signal in which no segment shows the mark plainly is also taken as pieces of a second, each
+at its own place of the whole sequence at the plain speed, and added in the same way: so a recording that was
+cut up, spliced or put in another order is told. Both answers are asked for, so each counts double.
 """
 
 import math
@@ -26,7 +29,18 @@ from .profile import PROFILE, Profile
 from .reader import alignment_of, soft_bits
 from .segment import Placement, Segment, prepare, read_cells, score
 from .segmenting import Segmenter
-from .sequence import numbered, places_in_sequence, search_sequence
+from .sequence import (
+    Rows,
+    cells_at,
+    numbered,
+    placement_at,
+    places_in_sequence,
+    places_searched,
+    read_rows,
+    search_rows,
+    search_sequence,
+    steps_of,
+)
 from .synchronisation import placements_searched, refine, scales_for, search
 
 DoubleArray = npt.NDArray[np.float64]
@@ -38,6 +52,9 @@ REFINED = 4
 # Placements of the pilot that are judged by all cells where blocks differ, and what refining one tries.
 OFFERED = 24
 REFINEMENTS = 30
+# Length of a piece, and how many segments at most are taken to pieces.
+PIECE_S = 1.0
+PIECED_SEGMENTS = 4
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,8 @@ class CandidateMatcher:
         self._pattern = known_pattern(self._layout, self._codeword)
         self._found: list[Found] = []
         self._most_placements = 1
+        self._pieces: list[Found] = []
+        self._pieced = 0
 
     def push(self, block: FloatArray) -> None:
         """Take the next samples, float32 (channels, n)."""
@@ -122,21 +141,13 @@ class CandidateMatcher:
         """Return the outcome for everything pushed."""
         for start, audio in self._segmenter.finish():
             self._read(start, audio)
-        ordered = sorted(self._found, key=lambda found: -found.placement.statistic)
-        total = np.zeros(self._layout.sync_chips.shape)
-        best = 0.0
-        for count, found in enumerate(ordered, start=1):
-            total = total + found.cells
-            log_trials = (
-                count * math.log(self._most_placements)
-                + math.log(math.comb(len(ordered), count))
-                + math.log(len(ordered))
-            )
-            best = min(
-                best, log_probability(codeword_statistic(total, self._layout, self._codeword), log_trials)
-            )
+        ways = ((self._found, self._most_placements), (self._pieces, places_searched(self._pattern)))
+        log_p, found = min(
+            ((self._log_probability(some, tried), some) for some, tried in ways), key=lambda way: way[0]
+        )
+        best = min(log_p + math.log(len(ways)), 0.0)
         present = best <= math.log(PRESENT_PROBABILITY)
-        strongest = ordered[0] if present else None
+        strongest = max(found, key=lambda one: one.placement.statistic) if present else None
         return CandidateMatch(
             present=present,
             false_alarm_probability=probability(best),
@@ -144,6 +155,18 @@ class CandidateMatcher:
             if strongest
             else None,
         )
+
+    def _log_probability(self, some: Sequence[Found], tried: int) -> float:
+        """Return the log bound for what was found added, best first, where each is the best of `tried`."""
+        total = np.zeros(self._layout.sync_chips.shape)
+        best = 0.0
+        for count, found in enumerate(sorted(some, key=lambda one: -one.placement.statistic), start=1):
+            total = total + found.cells
+            log_trials = count * math.log(tried) + math.log(math.comb(len(some), count)) + math.log(len(some))
+            best = min(
+                best, log_probability(codeword_statistic(total, self._layout, self._codeword), log_trials)
+            )
+        return best
 
     def _read(self, start: int, audio: FloatArray) -> None:
         segment = prepare(audio, self._sample_rate, self._profile)
@@ -158,7 +181,25 @@ class CandidateMatcher:
             return
         best = refine(segment, self._pattern, rough)[0]
         cells = read_cells(segment, self._layout, best).astype(np.float32)
-        self._found.append(Found(start / self._sample_rate, best, cells))
+        found = Found(start / self._sample_rate, best, cells)
+        self._found.append(found)
+        plainly = self._log_probability([found], self._most_placements) <= math.log(PRESENT_PROBABILITY / 2)
+        if not plainly and self._pattern.masks is not None and self._pieced < PIECED_SEGMENTS:
+            self._pieced += 1
+            self._pieces += self._take_to_pieces(segment, found.start_s)
+
+    def _take_to_pieces(self, segment: Segment, start_s: float) -> list[Found]:
+        """Return each second of a segment at its likeliest place of the sequence, at the plain speed."""
+        rows = read_rows(segment, self._pattern)
+        step_s = steps_of(self._pattern) * segment.hop_s
+        length = round(PIECE_S / step_s)
+        pieces = []
+        for first in range(0, max(len(rows.values) - length // 2, 1), length):
+            piece = Rows(first, rows.values[first : first + length])
+            for place in search_rows([piece], self._pattern, 1):
+                cells = cells_at(piece, place, self._layout).astype(np.float32)
+                pieces.append(Found(start_s, placement_at(place, self._layout), cells))
+        return pieces
 
     def _in_blocks(self, segment: Segment, scales: Sequence[float]) -> tuple[list[Placement], int]:
         """Return the likeliest placements where blocks differ, and how many the mark's own chips chose from.

@@ -245,8 +245,13 @@ def search_sequence(segment: Segment, layout: Layout, keep: int) -> list[Placeme
 
 def places_in_sequence(layout: Layout, keep: int) -> int:
     """Return how many placements `search_sequence` tries."""
+    return places_searched(layout) + SETTLED * keep
+
+
+def places_searched(layout: Layout) -> int:
+    """Return how many places `search_rows` tries."""
     profile = layout.profile
-    return 2 * len(row_limits(profile)) * profile.sequence_columns * profile.search_steps + SETTLED * keep
+    return 2 * len(row_limits(profile)) * profile.sequence_columns * profile.search_steps
 
 
 def _correlate_pilot(values: FloatArray, layout: Layout) -> FloatArray:
