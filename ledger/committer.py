@@ -51,7 +51,7 @@ Record = Callable[[Connection, list[Outcome]], None]
 class Committer:
     """Appends to one log and keeps its edge, its keys and the state of its assets in memory in between.
 
-    For one thread at a time, whoever holds the right to append.
+    For one thread at a time, whoever holds the right to append; `read_keys` for any.
     """
 
     def __init__(self, database: Database, *, verify: Verify, lockstep: Lockstep) -> None:
@@ -103,7 +103,7 @@ class Committer:
     def read_keys(self, key_ids: Iterable[str]) -> Mapping[str, PublicKey]:
         """Return those of the keys that the log knows; those that cannot be had now are left out."""
         wanted = set(key_ids)
-        missing = wanted - self._keys.keys()
+        missing = {key_id for key_id in wanted if key_id not in self._keys}
         if missing:
             with (
                 contextlib.suppress(StorageError),

@@ -52,9 +52,14 @@ class Examiners:
         self._count = workers
         self._verify = verify
         self._workers: list[Worker] = []
+        self._lock = threading.Lock()  # of the list, and of the order of frames in a pipe
 
     def start(self, entries: Sequence[bytes], keys: Mapping[str, PublicKey]) -> Examination:
-        """Begin to examine entries by these keys, without waiting."""
+        """Begin to examine entries by these keys, without waiting; any thread may."""
+        with self._lock:
+            return self._start(entries, keys)
+
+    def _start(self, entries: Sequence[bytes], keys: Mapping[str, PublicKey]) -> Examination:
         if not self._workers or not all(worker.alive for worker in self._workers):
             self.close()
             self._workers = [Worker(self._verify) for _ in range(self._count)]

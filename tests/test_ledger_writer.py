@@ -247,6 +247,23 @@ def interrupt(_: Place) -> bytes:
     raise RuntimeError("interrupted")
 
 
+def test_workers_examine_during_a_commit_what_gathers_and_it_keeps_its_order(tmp_path: Path) -> None:
+    with make_store(tmp_path) as made:
+        url = made.url
+    with Store(url, workers=2) as store:
+        gate = Gate(store)
+        chain = sign_chain("track:1", writer.MIN_AHEAD + 40)
+        futures = [submit(store, entry) for entry in chain]
+        deadline = time.monotonic() + 30
+        while not all(item.done() for item in [*store._writer._prepared] or [gate.future]):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not gate.opened.is_set()  # the commit is still under way
+        gate.opened.set()
+        assert [future.result(30)[0].index for future in futures] == list(range(2, 2 + len(chain)))
+        assert check(store).ok
+
+
 def test_a_worker_that_dies_costs_time_and_nothing_else(tmp_path: Path) -> None:
     with make_store(tmp_path) as made:
         url = made.url
