@@ -16,11 +16,12 @@ from .copying import RUN_LIMIT_NOTES, check_copying
 from .engine import CopyCheck
 from .errors import GeneratorError
 from .form import Form
+from .keyfinding import find_key
 from .opening import Opening
 from .prompt import Settings
 from .sampling import draw_tunes
 from .tokens import TOKEN_ID, decode_tokens
-from .tune import Tune, tonic_pitch
+from .tune import Tune, pitch_of, tonic_pitch
 
 DRAFTS = 4
 # After so many rounds of drafts that all copy too much, give up loudly.
@@ -90,7 +91,9 @@ def write_out(tune: Tune, form: Form, opening: Opening | None) -> Tune:
 
 
 def melodic_quality(tune: Tune) -> float:
-    """How singable a line is: few leaps beyond a sixth, few repeated notes, bars that return but not all."""
+    """How good a line is: few leaps beyond a sixth, few repeated notes, bars that return but not all, its
+    key clear.
+    """
     steps = [n.step for s in tune.sections for b in s.bars for n in b if n.step is not None]
     moves = np.abs(np.diff(np.array(steps, dtype=np.int64)))
     if len(moves) == 0:
@@ -98,4 +101,18 @@ def melodic_quality(tune: Tune) -> float:
     leaps, repeats = float((moves > 5).mean()), float((moves == 0).mean())
     bars = [bar for section in tune.sections for bar in section.bars]
     variety = len(set(bars)) / len(bars)
-    return -3.0 * leaps - 1.5 * max(0.0, repeats - 0.25) - 2.0 * abs(variety - 0.75)
+    unclear = 0.0 if sounds_in_key(tune) else 1.0
+    return -3.0 * leaps - 1.5 * max(0.0, repeats - 0.25) - 2.0 * abs(variety - 0.75) - unclear
+
+
+def sounds_in_key(tune: Tune) -> bool:
+    """Whether the notes, by their lengths, sound in the tune's key; dorian counts as minor, mixolydian as
+    major.
+    """
+    lengths = np.zeros(12)
+    for section in tune.sections:
+        for note in (note for bar in section.bars for note in bar):
+            if note.step is not None:
+                lengths[pitch_of(note.step, note.alter, tune.tonic, tune.mode) % 12] += note.units
+    third = "major" if tune.mode in ("major", "mixolydian") else "minor"
+    return find_key(lengths) == (tonic_pitch(tune.tonic) % 12, third)

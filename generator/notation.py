@@ -49,10 +49,14 @@ _ACCIDENTALS = {"^": 1, "^^": 2, "_": -1, "__": -2, "=": 0}
 
 @dataclass(frozen=True, slots=True)
 class RawTune:
-    """Header fields (letter -> text, first of each) and the body text of one tune in a file."""
+    """Header fields (letter -> text, first of each) and the body text of one tune in a file.
+
+    voices: names of its voices (V: fields), of which the body holds the first; empty where none is named.
+    """
 
     fields: Mapping[str, str]
     body: str
+    voices: tuple[str, ...] = ()
 
 
 def split_tunes(text: str) -> list[RawTune]:
@@ -60,23 +64,25 @@ def split_tunes(text: str) -> list[RawTune]:
     tunes: list[RawTune] = []
     fields: dict[str, str] = {}
     body: list[str] | None = None
-    first_voice, voice = "", ""
+    voices: list[str] = []
+    voice = ""
     for line in [*text.splitlines(), "X:0"]:
         if line.startswith("X:"):
             if body is not None:
-                tunes.append(RawTune(fields, "\n".join(body)))
+                tunes.append(RawTune(fields, "\n".join(body), tuple(voices)))
             fields, body = {}, None
-            first_voice, voice = "", ""
+            voices, voice = [], ""
         elif body is None and re.match(r"[A-Za-z]:", line):
             fields.setdefault(line[0], line[2:].split("%")[0].strip())
             if line[0] == "K":
                 body = []
         elif body is not None and (changed := re.match(r"\[?V:\s*(\S+?)(?:\s.*|\](.*))?$", line)):
             voice = changed[1]
-            first_voice = first_voice or voice
-            if changed[2] and voice == first_voice:
+            if voice not in voices:
+                voices.append(voice)
+            if changed[2] and voice == voices[0]:
                 body.append(changed[2])
-        elif voice != first_voice:
+        elif voices and voice != voices[0]:
             continue
         elif body is not None and not line.startswith("%") and not re.match(r"[BDFGHINOPQRSTWZw]:", line):
             body.append(line)

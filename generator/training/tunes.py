@@ -61,6 +61,13 @@ def rhythm_of(raw: RawTune, tune: Tune) -> str:
     return "reel" if per_quarter > 1.65 else "song"
 
 
+def read_line(raw: RawTune) -> Tune:
+    """A tune that is written as one line; RequestError for several voices, and as `parse_tune`."""
+    if raw.voices:
+        raise RequestError("expected a tune written as one line, got voices")
+    return parse_tune(raw)
+
+
 def main() -> None:
     """Read, filter, split and write."""
     parser = argparse.ArgumentParser()
@@ -77,7 +84,7 @@ def main() -> None:
             manifest[f"{folder}/{path.name}"] = hashlib.sha256(data).hexdigest()
             for raw in split_tunes(data.decode("utf-8", "replace")):
                 try:
-                    tune = parse_tune(raw)
+                    tune = read_line(raw)
                     tune = Tune(tune.metre, tune.tonic, tune.mode, rhythm_of(raw, tune), tune.sections)
                     tokens = encode_notes(tune)
                 except RequestError as error:
