@@ -51,9 +51,12 @@ def parse_json(data: bytes, *, max_bytes: int) -> Any:
     if len(data) > max_bytes:
         raise FormatError(f"expected at most {max_bytes} bytes of JSON, got {len(data)}")
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        value, end = _DECODER.raw_decode(text)  # `decode` would also look for white space around it
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise FormatError(f"expected canonical JSON: {error}") from error
+    if end != len(text):
+        raise FormatError(f"expected canonical JSON, got more after character {end}")
     # The decoder makes no other types than ours, so depth is all that is left to check; few brackets, little
     # depth. Of duplicate members only the last is kept, so that they do not come out as they went in.
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH:

@@ -1,4 +1,5 @@
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,12 +237,31 @@ def test_time_stamps_of_older_checkpoints_are_carried_with_their_growth(world: W
     assert caught.value.code == "timestamp-bad"
 
 
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[0-9]+|[a-z]+|[{}\[\],:]')
+
+
+def choose_places(content: bytes) -> list[int]:
+    """Return all punctuation of a JSON text, both quotes of each string, and a place in each name and value.
+
+    The place inside moves on from token to token; of what is longer than 61 characters there are more.
+    """
+    places = set()
+    for number, match in enumerate(TOKEN.finditer(content)):
+        first, last = match.start(), match.end() - 1
+        inside = range(first + 1, last) or range(first, last + 1)
+        places |= {first, last, *inside[number % min(61, len(inside)) :: 61]}
+    return sorted(places)
+
+
 def test_no_changed_byte_of_a_bundle_goes_unnoticed(world: World) -> None:
+    """Of every structural byte and of every name and value in it, whatever step has to notice."""
     own = Cosigner(ORIGIN, LOG_MLDSA.public_key).vkey
     named = "".join(f"witness {item.name} {item.cosigner.vkey}\n" for item in world.policy.witnesses)
     policy = parse_policy(f"{named}witness own {own}\ngroup g all one two own\nquorum g\n".encode())
     check_bundle(world.bundle, vkey=VKEY, policy=policy)
-    for position in range(0, len(world.bundle), 5):
+    places = choose_places(world.bundle)
+    assert len(places) > 2500
+    for position in places:
         changed = bytearray(world.bundle)
         changed[position] ^= 1
         with pytest.raises(BundleError):
