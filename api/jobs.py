@@ -15,7 +15,7 @@ from .installation import Installation, now
 from .issuing import make_track_id
 from .jobqueue import JobQueue
 from .jobtable import CANCELLED, QUEUED, JobRow
-from .jobwork import KINDS, drop_input, keep_input
+from .jobwork import KINDS, clear_away, drop_input, keep_input
 from .outcomes import PROBLEM_BASE, classify, describe, list_facts
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Jobs:
             ended = self._installation.jobs.get(job_id)
             raise ConflictError(f"job {job_id} has ended: {ended.state}")
         if row.state == CANCELLED:
-            drop_input(self._installation.settings, job_id)
+            clear_away(self._installation.settings, row, CANCELLED)
         return row
 
     def _check_room(self) -> None:

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | issue | the body of `POST /v1/tracks`, its seed drawn | |
 | stamp | the query of `POST /v1/stamps` | the uploaded recording |
+| audit | the body of `POST /v1/audits` | |
 
 An input lies in incoming/ as `JOB_ID.input`, synced before the row is there, and until the job has ended.
 """
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from .audiofile import sync_file
+from .auditjob import AUDIT, drop_audit
+from .auditjob import carry_out as audit
 from .declaration import parse_declaration
 from .engines import EMBEDDED, EngineRack, Request
 from .errors import WriteError
 from .factors import DeclaredFactors
 from .installation import Installation
 from .issuing import issue, stamp
-from .jobtable import JobRow
+from .jobtable import DONE, JobRow
 from .margin import MarginPolicy
 from .marking import CancelCheck, Progress, Strength
 from .resemblance import ResemblancePolicy
@@ -36,7 +39,7 @@ class InputLostError(Exception):
 
 
 Work = Callable[[Installation, EngineRack, JobRow, Progress, CancelCheck], None]
-"""Carry a job out: it makes the track that its row names, or raises."""
+"""Carry a job out: it makes the track that its row names, or the files of an audit; or raises."""
 
 
 def locate_input(settings: Settings, job_id: str) -> Path:
@@ -58,6 +61,13 @@ def keep_input(settings: Settings, job_id: str, upload: Path) -> None:
 def drop_input(settings: Settings, job_id: str) -> None:
     """Remove a job's input, if it has one."""
     locate_input(settings, job_id).unlink(missing_ok=True)
+
+
+def clear_away(settings: Settings, job: JobRow, state: str) -> None:
+    """Remove what a job has no more use for, when it has ended in a state."""
+    drop_input(settings, job.job_id)
+    if job.kind == AUDIT and state != DONE:
+        drop_audit(settings, job.job_id)
 
 
 def _issue(
@@ -118,4 +128,10 @@ def _read_options(asked: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-KINDS: Mapping[str, Work] = {"issue": _issue, "stamp": _stamp}
+def _audit(
+    installation: Installation, _engines: EngineRack, job: JobRow, progress: Progress, cancelled: CancelCheck
+) -> None:
+    audit(installation, job, progress, cancelled)
+
+
+KINDS: Mapping[str, Work] = {"issue": _issue, "stamp": _stamp, AUDIT: _audit}

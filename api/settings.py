@@ -35,6 +35,8 @@ The folder:
     |- witness-policy.txt   whom to ask for cosignatures, and the quorum (C2SP tlog-policy); optional
     |- time-stamp-authorities.json   whom to ask for time-stamps; optional
     |- public-keys.json    what others need to check our work: log key, issuers, report key
+    |- audit-sources.json   catalogues that may be audited over HTTP (`api.auditsources`); optional
+    |- audits/<job id>/     files of an audit over HTTP
     |- credential-roots.pem   certificates that C2PA credentials may lead to, our own first
     |- ledger.db           the ledger and the registry (SQLite), with its -wal and -shm files
     |- keys/               0700; every file in it 0600

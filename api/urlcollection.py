@@ -77,6 +77,11 @@ def read_url_policy(path: Path) -> UrlPolicy:
         document = json.loads(content[: MAX_POLICY_BYTES + 1])
     except (OSError, ValueError, RecursionError) as error:
         raise RefusedError(f"{path}: expected a policy for addresses, in JSON") from error
+    return parse_url_policy(document, str(path))
+
+
+def parse_url_policy(document: Any, path: str) -> UrlPolicy:
+    """Return the policy that a JSON document is; RefusedError, that says where it stands, for any other."""
     bounds = {"max_bytes": (1, 1 << 40), "timeout_s": (1, 86_400)}
     known = {"format", "hosts", "plain_http", *bounds}
     if not isinstance(document, dict) or document.get("format") != FORMAT or document.keys() - known:

@@ -35,7 +35,7 @@ from .installation import Installation, now
 from .jobqueue import WAIT_S, JobQueue
 from .jobs import format_problem
 from .jobtable import CANCELLED, DONE, FAILED, INTERRUPTED, JobRow
-from .jobwork import INPUT_SUFFIX, KINDS, InputLostError, drop_input
+from .jobwork import INPUT_SUFFIX, KINDS, InputLostError, clear_away
 from .outcomes import CANCELLED as EXIT_CANCELLED
 from .outcomes import ENVIRONMENT, INTERNAL, PROBLEM_BASE, classify
 from .release import Fate, recover, recover_track
@@ -222,7 +222,7 @@ class Worker:
     def _finish(self, job: JobRow, state: str, problem: dict[str, object] | None = None) -> None:
         text = None if problem is None else json.dumps(problem)
         if self._installation.jobs.finish(job.job_id, self.name, state, updated=now(), problem=text):
-            drop_input(self._installation.settings, job.job_id)
+            clear_away(self._installation.settings, job, state)
             tell("job ended", job, state=state)
 
     def _hand_back(
@@ -248,7 +248,7 @@ class Worker:
                 if recover_track(self._installation, job.track_id) is Fate.FINISHED:
                     jobs.take_away(job, updated=now())  # the next attempt finds it done
                 elif jobs.take_away(job, updated=now(), problem=json.dumps(describe_interruption(message))):
-                    drop_input(self._installation.settings, job.job_id)
+                    clear_away(self._installation.settings, job, INTERRUPTED)
         if self._queue.is_empty():
             for job in jobs.list_due(now_s):
                 self._queue.send(job.job_id, job.priority)

@@ -21,7 +21,12 @@ Damage = Callable[[bytes, np.random.Generator], bytes]
 RATE_HZ = 44_100
 KINDS = ("WAV", "FLAC", "OGG", "OPUS", "MP3", "AIFF", "CAF", "W64", "AU")
 MIB = 1 << 20
-LONG = frozenset({"silence without end", "silence cut"})
+RARE = {
+    "silence without end": 10,
+    "silence cut": 10,
+    **dict.fromkeys(("whole", "repeated", "two formats", "zeroed", "credential of noise", "many tags"), 5),
+}
+"""In which turn alone what is decoded whole comes: each costs as much as a hundred that are refused."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,10 @@ def write_silence(seconds: float, *, rate: int = 8_000, channels: int = 1) -> by
 
 
 def make_uploads(count: int, *, seed: int, bomb_s: float) -> list[Callable[[], Upload]]:
-    """Return makers of `count` uploads; every damage comes in turn, on a file drawn for each.
-
-    What unpacks to half an hour comes in every tenth turn alone: each costs as much as a hundred others.
-    """
+    """Return makers of `count` uploads; every damage comes in turn (`RARE`), on a file drawn for each."""
     whole = {kind: write_whole(kind) for kind in KINDS}
     damages = list_damages(bomb_s)
-    turns = (name for turn in itertools.count() for name in damages if turn % 10 == 0 or name not in LONG)
+    turns = (name for turn in itertools.count() for name in damages if turn % RARE.get(name, 1) == 0)
     names = list(itertools.islice(turns, count))
 
     def make(number: int) -> Upload:

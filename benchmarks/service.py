@@ -24,7 +24,7 @@ from api.settings import read_settings
 
 STRANGERS = {"PROVENOTE_PUBLIC_DAILY": "1000000", "PROVENOTE_PUBLIC_MINUTE": "1000000"}
 RATE_HZ = 44_100
-START_S = 60.0
+START_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import case_forms
 import httpx
@@ -15,9 +16,12 @@ from http_service import served
 
 from api.access import Scope
 from api.installation import now, open_installation
+from api.notices import Complaint, CounterNotice, Form, Notice, VerificationRequest
+from api.reasons import Reasons
 from api.scorepicture import draw_roll, engrave, read_roll
 from api.settings import read_settings
 from api.web import sessions
+from api.web.modelforms import list_fields, read_fields
 
 PAGE = {"accept": "text/html"}
 ABC = "X:1\nT:waltz\nM:3/4\nL:1/8\nK:Dm\nA2 d2 f2 | e2 c2 A2 | d6 |]\n"
@@ -231,7 +235,9 @@ def test_a_recording_that_is_registered_fails_its_job_before_the_visitor_s_eyes(
         assert page.run("document.activeElement.tagName") == "H1"
         page.visit(f"{base}/desk/tracks/{track.track_id}")
         page.wait("document.querySelector('audio').duration > 19")
-        for path in (f"/desk/tracks/{track.track_id}", "/desk", "/desk/cases", open_case(client, track)):
+        case = open_case(client, track)
+        desks = ("/desk", "/desk/cases", "/desk/cases/stay-down", case, f"{case}/steps/uphold")
+        for path in (f"/desk/tracks/{track.track_id}", *desks, f"{case}/steps/counter"):
             page.visit(base + path)
             assert run_axe(page) == [], path
             assert page.run("document.documentElement.scrollWidth") <= 1280
@@ -294,6 +300,93 @@ def open_case(client: httpx.Client, track: Stamped) -> str:
     return f"/desk/cases/{sent.json()['case_id']}"
 
 
+def flatten(form: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return what a browser sends of a form that was filled in so."""
+    sent: dict[str, str] = {}
+    for name, value in form.items():
+        if isinstance(value, dict) and name == "identifiers":
+            sent[f"{prefix}{name}"] = "\r\n".join(f"{key}={item}" for key, item in value.items())
+        elif isinstance(value, dict):
+            sent |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, bool):
+            sent[f"{prefix}{name}"] = "yes" if value else "no"
+        else:
+            sent[f"{prefix}{name}"] = "\r\n".join(value) if isinstance(value, list) else value
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [
+        (Notice, case_forms.NOTICE),
+        (CounterNotice, case_forms.COUNTER_NOTICE),
+        (VerificationRequest, case_forms.REQUEST),
+        (Complaint, case_forms.COMPLAINT),
+        (Reasons, case_forms.REASONS),
+    ],
+)
+def test_a_page_has_a_field_for_each_member_of_a_form(model: type[Form], form: dict[str, Any]) -> None:
+    sent = flatten(form)
+    fields = {item.name: item for item in list_fields(model)}
+    assert sent.keys() <= fields.keys()
+    assert read_fields(model, sent) == form
+    assert read_fields(model, dict.fromkeys(fields, " ")) == {}
+    for name, value in sent.items():
+        assert fields[name].kind != "choice" or value in fields[name].choices
+
+
+def test_steps_with_forms_of_their_own_are_taken_from_the_page(client: httpx.Client, track: Stamped) -> None:
+    enter(client, make_key(track, Scope.CASE_WORKER)[1])
+    address = open_case(client, track)
+    token = {"form_token": find_token(client.get(address))}
+    for name in ("uphold", "restrict", "counter", "complain", "supplement"):
+        page = client.get(f"{address}/steps/{name}")
+        assert page.status_code == 200
+        assert f'value="{name}"' in page.text
+    assert client.get(f"{address}/steps/supplement-request").status_code == 404
+    assert client.post(f"{address}/steps", data={**token, "step": "accept"}).status_code == 303
+    asked = {**token, **flatten(case_forms.REASONS), "step": "uphold", "reason": "infringing-copy"}
+    refused = client.post(f"{address}/steps", data={**asked, "facts": ""})
+    assert refused.status_code == 422
+    assert "It is a copy without licence." in refused.text
+    assert client.post(f"{address}/steps", data=asked).headers["location"] == address
+    assert ">upheld<" in client.get(address).text
+    complaint = {**token, **flatten(case_forms.COMPLAINT), "step": "complain"}
+    assert client.post(f"{address}/steps", data=complaint).status_code == 303
+    reversal = {**token, "step": "reverse", "reason": "licensed"}
+    assert client.post(f"{address}/steps", data=reversal).status_code == 303
+    assert "long before" in client.get(address).text
+    assert client.get("/desk/cases/stay-down").status_code == 200
+
+
+def test_a_clip_is_verified_for_a_case_and_its_file_is_frozen(client: httpx.Client, track: Stamped) -> None:
+    enter(client, make_key(track, Scope.CASE_WORKER)[1])
+    address = open_case(client, track)
+    token = {"form_token": find_token(client.get(address))}
+    clip = {"file": ("clip.flac", track.audio.read_bytes())}
+    assert client.post(f"{address}/clips", data={"form_token": ""}, files=clip).status_code == 403
+    assert client.post(f"{address}/clips", data=token, files=clip).status_code == 303
+    page = client.get(address).text
+    assert f"/tracks/{track.track_id}" in page
+    assert re.search(r"/reports/[0-9a-f]{64}", page)
+    bad = client.post(f"{address}/clips", data=token, files={"file": ("a.wav", b"no sound")})
+    assert (bad.status_code, "This step cannot be taken" in bad.text) == (422, True)
+    archive = client.post(f"{address}/file", data=token)
+    assert archive.headers["content-type"] == "application/zip"
+    assert archive.content.startswith(b"PK")
+    assert list((track.home / "incoming").glob("upload-*")) == []
+
+
+def test_the_engine_of_a_track_is_chosen(client: httpx.Client, track: Stamped) -> None:
+    enter(client, track.token)
+    page = client.get("/desk")
+    assert '<option value="embedded"' in page.text
+    form = {"form_token": find_token(page), "prompt": "waltz", "engine": "no-such"}
+    refused = client.post("/desk/tracks", data=form)
+    assert refused.status_code == 422
+    assert "expected an engine out of embedded" in refused.text
+
+
 def test_a_case_is_seen_and_moved_on_by_case_workers_alone(client: httpx.Client, track: Stamped) -> None:
     _, worker = make_key(track, Scope.CASE_WORKER)
     address = open_case(client, track)
@@ -311,7 +404,7 @@ def test_a_case_is_seen_and_moved_on_by_case_workers_alone(client: httpx.Client,
     assert client.post(f"{address}/steps", data={**step, "form_token": ""}).status_code == 403
     assert client.post(f"{address}/steps", data=step).headers["location"] == address
     assert "looked at" in client.get(address).text
-    for refused in ({"step": "decide"}, {"step": "restore", "reason": "no-match"}, {"step": "uphold"}):
+    for refused in ({"step": "decide"}, {"step": "restore", "reason": "no-match"}, {"step": "no-such"}):
         answer = client.post(f"{address}/steps", data={**step, **refused})
         assert answer.status_code == 422, refused
         assert "This step cannot be taken" in answer.text

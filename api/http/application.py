@@ -32,6 +32,7 @@ from ..web.application import add_pages
 from ..worker import Worker, settle
 from . import (
     access_routes,
+    audit_routes,
     case_routes,
     issue_routes,
     job_routes,
@@ -56,7 +57,8 @@ STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
     "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks)"
-    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/verify|/desk/recordings|/c2pa/matches/byContent"
+    "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/c2pa/matches/byContent"
+    "|/verify|/desk/recordings|/desk/cases/[a-z2-7]{16}/clips"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -68,6 +70,7 @@ TAGS = [
     {"name": "verify", "description": "What is known about a file."},
     {"name": "issue", "description": "New tracks, as jobs. For issuers."},
     {"name": "tracks", "description": "Registered tracks and their history."},
+    {"name": "audits", "description": "What is what in a catalogue, as jobs. For auditors."},
     {"name": "cases", "description": "Notices, verification requests, decisions, stay-down."},
     {"name": "log", "description": "The transparency log: checkpoints, entries, proofs, keys."},
     {"name": "access", "description": "Who did what. For operators."},
@@ -142,6 +145,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         track_routes,
         report_routes,
         release_routes,
+        audit_routes,
         issue_routes,
         job_routes,
         log_routes,

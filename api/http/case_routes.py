@@ -12,6 +12,7 @@ from ..caseexamination import examine_clip
 from ..casefile import freeze_case
 from ..casehistory import CaseView, describe_case, describe_row, list_due, read_case
 from ..caseintake import hash_code, open_case, supplement_case
+from ..casestates import UPHELD
 from ..errors import MissingError, RefusedError, ScopeError
 from ..installation import Installation
 from ..letters import list_missing_lines, write_letter
@@ -33,6 +34,8 @@ from .case_schemas import (
     ListedRecording,
     MissingField,
     RecognisedEntry,
+    RepeatedRespondent,
+    RepeatedRespondents,
     Status,
     StayDownEntry,
     StayDownList,
@@ -297,6 +300,21 @@ def list_stay_down(
     rows = context.installation.cases.list_stay_down(limit=limit + 1, after=after)
     entries = [StayDownEntry.model_validate(describe_entry(row)) for row in rows[:limit]]
     return StayDownList(entries=entries, next=entries[-1].entry_id if len(rows) > limit else None)
+
+
+@router.get(
+    "/v1/repeated-respondents",
+    summary="Respondents with several upheld notices",
+    responses=declare_problems(503),
+)
+def list_repeated(
+    context: UsedContext, at_least: Annotated[int, Query(ge=1, le=1000)] = 2
+) -> RepeatedRespondents:
+    """Return respondents by their person's id, those with most upheld notices first."""
+    found = context.installation.cases.count_by_respondent(UPHELD, at_least=at_least)
+    return RepeatedRespondents(
+        respondents=[RepeatedRespondent(person=person, upheld=count) for person, count in found]
+    )
 
 
 @upload_router.post(

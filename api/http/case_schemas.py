@@ -295,3 +295,16 @@ class ListedRecording(Wire):
 
     case_id: CaseId
     recording: int
+
+
+class RepeatedRespondent(Wire):
+    """A respondent and how many notices against them were upheld."""
+
+    person: Annotated[str, Field(description="Of the vault: names nobody by itself.")]
+    upheld: int
+
+
+class RepeatedRespondents(Wire):
+    """Respondents with several upheld notices, for a policy about repeat infringers."""
+
+    respondents: list[RepeatedRespondent]

@@ -31,7 +31,9 @@ from fastapi.sse import format_sse_event
 
 import ledger
 
-from ..access import Scope
+from ..access import Caller, Scope
+from ..auditjob import AUDIT
+from ..errors import MissingError
 from ..installation import Installation
 from ..jobtable import DONE, UNFINISHED, JobRow
 from ..margin import Margin, parse_margin
@@ -41,7 +43,10 @@ from .context import Context, UsedContext
 from .problems import declare_problems
 from .schemas import Job, JobId
 
-router = APIRouter(dependencies=[require_scope(Scope.ISSUER)])
+SCOPES = {AUDIT: Scope.AUDITOR}
+"""Whose the jobs of a kind are; those of all others are issuers'."""
+router = APIRouter()
+AnyOwner = Annotated[Caller, require_scope(Scope.ISSUER, Scope.AUDITOR)]
 LOOK_S = 0.25
 """Between two looks at the row of a job that is streamed."""
 QUIET_S = 15.0
@@ -53,9 +58,9 @@ Answer = TypeVar("Answer")
 @router.get(
     "/v1/jobs/{job_id}", tags=["issue"], summary="State of a job", responses=declare_problems(404, 503)
 )
-def get_job(job_id: JobId, context: UsedContext) -> Job:
+def get_job(job_id: JobId, context: UsedContext, caller: AnyOwner) -> Job:
     """Return how far a job got, and why it failed if it did."""
-    return describe_job(context.installation, context.installation.jobs.get(job_id))
+    return describe_job(context.installation, find_job(context, caller, job_id))
 
 
 @router.delete(
@@ -65,8 +70,9 @@ def get_job(job_id: JobId, context: UsedContext) -> Job:
     summary="Cancel a job",
     responses=declare_problems(404, 409, 503),
 )
-def cancel_job(job_id: JobId, context: UsedContext) -> Job:
+def cancel_job(job_id: JobId, context: UsedContext, caller: AnyOwner) -> Job:
     """Ask a job to stop; it ends as `cancelled`, or as `done` if its track was logged before."""
+    find_job(context, caller, job_id)
     return Job.of(context.jobs.cancel(job_id))
 
 
@@ -87,17 +93,26 @@ def cancel_job(job_id: JobId, context: UsedContext) -> Job:
 def stream_job(
     job_id: JobId,
     context: UsedContext,
+    caller: AnyOwner,
     last_event_id: Annotated[
         str | None, Header(description="Id of the last event that was received.", pattern="^[0-9]{0,18}$")
     ] = None,
 ) -> Response:
     """Send an event for each change of the job, beginning with how it stands now."""
-    job = context.installation.jobs.get(job_id)
+    job = find_job(context, caller, job_id)
     seen = int(last_event_id or 0)
     if job.state not in UNFINISHED and seen == job.version:
         return Response(status_code=204)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}  # nginx would collect the events
     return StreamingResponse(_watch(context, job, seen), media_type="text/event-stream", headers=headers)
+
+
+def find_job(context: Context, caller: Caller, job_id: str) -> JobRow:
+    """Return a job that is the caller's to see; MissingError for any other."""
+    job = context.installation.jobs.get(job_id)
+    if not caller.may(SCOPES.get(job.kind, Scope.ISSUER)):
+        raise MissingError(f"no job {job_id!r:.80} that this key may see")
+    return job
 
 
 async def _watch(context: Context, job: JobRow, seen: int) -> AsyncIterator[bytes]:

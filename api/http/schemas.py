@@ -167,7 +167,7 @@ class Job(Wire):
     """A job; `track_id` names a track once the state is `done`, and `margin` is what its statement says."""
 
     job_id: JobId
-    kind: Annotated[Literal["issue", "stamp"], Field(examples=["issue"])]
+    kind: Annotated[Literal["audit", "issue", "stamp"], Field(examples=["issue"])]
     state: Annotated[
         Literal["queued", "running", "done", "failed", "cancelled", "interrupted"],
         Field(examples=["running"]),
@@ -196,7 +196,7 @@ class Job(Wire):
                 "state": row.state,
                 "stage": row.stage,
                 "fraction": row.fraction,
-                "track_id": row.track_id if row.state == "done" else None,
+                "track_id": row.track_id if row.state == "done" and row.kind != "audit" else None,
                 "margin": MarkMargin.of(margin),
                 "problem": None if row.problem is None else json.loads(row.problem),
                 "attempts": row.attempts,

@@ -5,19 +5,21 @@ For issuers who have signed in. What is asked for is checked and queued as the i
 
 import secrets
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from generator import RequestError
+
 from ..access import Scope
 from ..declaration import SOURCE_TYPES, parse_declaration
 from ..errors import MissingError, RefusedError
 from ..http.authorisation import require_scope
-from ..http.context import UsedContext
-from ..http.job_routes import describe_job, stream_job
+from ..http.context import Context, UsedContext
+from ..http.job_routes import describe_job, find_job, stream_job
 from ..http.schemas import PRIORITIES, IssueRequest, JobId, TrackId
 from ..http.track_routes import get_audio, get_score
 from ..jobtable import UNFINISHED
@@ -27,7 +29,7 @@ from ..resemblance import ResemblancePolicy
 from ..scorepicture import draw_roll, engrave
 from .forms import receive_form
 from .rendering import render
-from .sessions import UsedSession, check_form_token, check_same_site, with_session
+from .sessions import Session, UsedSession, check_form_token, check_same_site, with_session
 from .textforms import UsedForm, read_form
 
 router = APIRouter(prefix="/desk", dependencies=[with_session(), require_scope(Scope.ISSUER)])
@@ -39,12 +41,11 @@ EXAMPLES = ("slow waltz in D minor, piano", "lively jig in G, fiddle and guitar"
 @router.get("")
 def show_desk(request: Request, context: UsedContext, session: UsedSession) -> Response:
     """Show both forms, and the newest tracks."""
-    tracks = context.installation.registry.list_newest(limit=8)
-    return _show_forms(request, session, {}, "", tracks)
+    return _show_forms(request, context, session, {}, "")
 
 
 def _show_forms(
-    request: Request, session: UsedSession, values: Mapping[str, str], refused: str, tracks: Any
+    request: Request, context: Context, session: Session | None, values: Mapping[str, str], refused: str
 ) -> Response:
     return render(
         request,
@@ -52,9 +53,10 @@ def _show_forms(
         status=422 if refused else 200,
         values=values,
         refused=refused,
-        tracks=tracks,
+        tracks=context.installation.registry.list_newest(limit=8),
         form_token=session.form_token if session else "",
         examples=EXAMPLES,
+        engines=context.engines.list(),
         source_types=sorted(SOURCE_TYPES),
         strengths=[item.value for item in Strength],
     )
@@ -63,13 +65,16 @@ def _show_forms(
 @router.post("/tracks")
 def issue_track(request: Request, context: UsedContext, session: UsedSession, form: UsedForm) -> Response:
     """Queue a job that generates a track from the prompt."""
-    asked = {name: form[name] for name in ("prompt", "seconds", "seed", "strength") if form.get(name)}
+    members = ("prompt", "seconds", "seed", "engine", "strength")
+    asked = {name: form[name] for name in members if form.get(name)}
     try:
         body = IssueRequest.model_validate(asked, strict=False)
+        context.engines.find(body.engine)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:4])
-        tracks = context.installation.registry.list_newest(limit=8)
-        return _show_forms(request, session, form, faults, tracks)
+        return _show_forms(request, context, session, form, faults)
+    except RequestError as error:
+        return _show_forms(request, context, session, form, str(error))
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
     wanted = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "seed": seed}
     row = context.jobs.submit("issue", wanted, priority=PRIORITIES[body.priority])
@@ -117,7 +122,7 @@ def show_job(
     part: Annotated[str, Query(pattern="^(page|state)$")] = "page",
 ) -> Response:
     """Show how far a job got, and what came of it."""
-    job = describe_job(context.installation, context.installation.jobs.get(job_id))
+    job = describe_job(context.installation, find_job(context, request.state.caller, job_id))
     return render(
         request,
         "job.html" if part == "page" else "job-state.html",
@@ -128,8 +133,9 @@ def show_job(
 
 
 @router.post("/jobs/{job_id}/cancel", dependencies=[Depends(read_form)])
-def cancel_job(job_id: JobId, context: UsedContext) -> Response:
+def cancel_job(job_id: JobId, request: Request, context: UsedContext) -> Response:
     """Ask a job to stop."""
+    find_job(context, request.state.caller, job_id)
     context.jobs.cancel(job_id)
     return RedirectResponse(f"/desk/jobs/{job_id}", 303)
 
