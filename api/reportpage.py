@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from ledger.envelope import parse_envelope
 
+from .axes import STATE_WORDS
 from .drawing import format_svg
-from .explanation import STATE_WORDS, explain
+from .explanation import explain
 from .strip import draw_report, format_clock
 from .waveform import Peaks
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ledger.envelope import parse_envelope
 
-from .explanation import AGAINST, STATE_WORDS, SUPPORTS, Axis, Explanation, explain
+from .axes import AGAINST, STATE_WORDS, SUPPORTS, Axis
+from .explanation import Explanation, explain
 from .paper import BAD, EDGE, GOOD, MUTED, SOFT, Paper, is_hash, load_letters, paint
 from .strip import draw_report, format_clock
 from .waveform import Peaks

@@ -1,6 +1,6 @@
 """Hostile files against the service: does anything crash, and how much memory does it take?
 
-    python -m benchmarks.fuzz_uploads [--short] [--uploads N] [--clients N] [--seed N] [--output FOLDER]
+    python -m benchmarks.fuzz_uploads [--short] [--uploads N] [--begin N] [--minutes N] [--clients N]
 
 The service runs as a process of its own; files (`benchmarks.hostile_uploads`) go to `POST /v1/verifications`
 from several clients at once. Counted are answers by status; a fault is a 5xx save that of a full service, a
@@ -55,11 +55,12 @@ def send_uploads(
     seed: int,
     bomb_s: float,
     headers: dict[str, str],
+    begin: int = 0,
     until_s: float = math.inf,
 ) -> Outcome:
     """Send hostile files from several clients at once, until a moment of the monotonic clock at most."""
     outcome, lock = Outcome(), threading.Lock()
-    makers = make_uploads(count, seed=seed, bomb_s=bomb_s)
+    makers = make_uploads(begin + count, seed=seed, bomb_s=bomb_s)
 
     def send(numbers: Sequence[int]) -> None:
         with httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT_S) as client:
@@ -85,7 +86,7 @@ def send_uploads(
                         outcome.faults.append(f"{upload.number} {upload.kind}: {status} {text[:300]}")
 
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(send, [range(first, count, clients) for first in range(clients)]))
+        list(pool.map(send, [range(begin + turn, begin + count, clients) for turn in range(clients)]))
     return outcome
 
 
@@ -95,6 +96,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--uploads", type=int)
     parser.add_argument("--clients", type=int, default=2)
+    parser.add_argument("--begin", type=int, default=0, help="number of the first: to go on with a count")
     parser.add_argument("--minutes", type=float, default=math.inf, help="send no more after so long")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("benchmark-output"))
@@ -114,6 +116,7 @@ def main() -> int:
                 seed=chosen.seed,
                 bomb_s=BOMB_S[chosen.short],
                 headers=headers,
+                begin=chosen.begin,
                 until_s=time.monotonic() + 60 * chosen.minutes,
             )
             watch.stop()
@@ -138,6 +141,7 @@ def main() -> int:
     chosen.output.mkdir(parents=True, exist_ok=True)
     document = {
         "uploads": outcome.answers.total(),
+        "begin": chosen.begin,
         "seed": chosen.seed,
         "clients": chosen.clients,
         "answers": [[*key, n] for key, n in sorted(outcome.answers.items())],

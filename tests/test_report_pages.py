@@ -14,9 +14,10 @@ from conftest import Shell, Stamped
 from report_world import MARK, REPORT_KEY, make_changes, make_evidence, make_report
 
 import ledger
+from api.axes import AGAINST, SILENT, SUPPORTS
 from api.drawing import HATCHINGS, PALETTE, Box, Drawing, Label, Line, format_svg, hatch
 from api.errors import RefusedError
-from api.explanation import AGAINST, EVENT_WORDS, HEADLINES, SILENT, SUPPORTS, explain
+from api.explanation import EVENT_WORDS, HEADLINES, explain
 from api.http.negotiation import HTML, JSON, PDF, choose_form
 from api.outcomes import BAD, USAGE
 from api.rendering import reopen_report

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import axes
 from .. import verdict as verdicts
+from ..axes import TOLD_WORDS
 from ..declaration import measure_share
 from ..explanation import HEADLINES
 from ..labelreport import describe_credential, describe_tags
@@ -57,11 +59,6 @@ KINDS = {
     "reordered": "in another order",
     "overlaid": "other sound laid over",
 }
-TOLD_BY = {
-    "code": "decoded from the sound alone",
-    "registry": "told among the registered marks",
-    "candidate": "told among the marks of the track that the sound is like",
-}
 UNTOLD = "Nothing here says so, either way. Finding nothing does not mean that a person made it."
 CREDENTIAL_STATES = {
     "trusted": ("Holds, by a trusted signer", GOOD),
@@ -95,6 +92,21 @@ class Axis:
     rests_on: str
     lines: tuple[str, ...] = ()
     rows: tuple[tuple[str, str], ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is seen on an axis, before it is given its title."""
+
+    name: str
+    state: str
+    tone: str
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, str], ...] = field(default=())
+
+
+COPIES = ("Delivered copy", "the marks of the track's delivered copies")
+"""Title of the axis that reports on paper tell with the mark, and what it rests on."""
 
 
 def name_verdict(report: Report) -> tuple[str, str]:
@@ -184,8 +196,10 @@ def _say_changed(report: Report) -> tuple[str, str]:
 
 
 def list_axes(report: Report) -> tuple[Axis, ...]:
-    """Return every axis of evidence, in the order of the report."""
-    axes = (
+    """Return every axis of evidence, in the order of the report, with the titles of `api.axes`."""
+    words = {item.code: (item.title, item.rests_on) for item in axes.list_axes(report)}
+    words["copies"] = COPIES
+    seen = (
         _content(report),
         _identity(report),
         _mark(report),
@@ -196,10 +210,16 @@ def list_axes(report: Report) -> tuple[Axis, ...]:
         _signer(report),
         _time(report),
     )
-    return tuple(item for item in axes if item is not None)
+    return tuple(
+        Axis(
+            item.name, words[item.name][0], item.state, item.tone, words[item.name][1], item.lines, item.rows
+        )
+        for item in seen
+        if item is not None
+    )
 
 
-def _content(report: Report) -> Axis:
+def _content(report: Report) -> _Seen:
     content = report["content"]
     states = {
         "file": ("The file is registered, byte for byte", GOOD),
@@ -216,14 +236,13 @@ def _content(report: Report) -> Axis:
         ("Length", format_length(content["milliseconds"])),
         *((("Damage", content["damage"]),) if content["damage"] else ()),
     )
-    return Axis("content", "Content", state, tone, "SHA-256 of the file and of its decoded samples", (), rows)
+    return _Seen("content", state, tone, (), rows)
 
 
-def _identity(report: Report) -> Axis:
+def _identity(report: Report) -> _Seen:
     identity = report["identity"]
-    rests = "the catalogue of fingerprints"
     if not identity["searched"]:
-        return Axis("identity", "Sound", "Not compared: too short or too quiet", OPEN, rests)
+        return _Seen("identity", "Not compared: too short or too quiet", OPEN)
     comparison = identity["comparison"]
     lines = tuple(
         f"{format_range(item['file'])} sounds like {item['name'] or 'track ' + str(item['track_id'])} "
@@ -232,23 +251,22 @@ def _identity(report: Report) -> Axis:
         for item in identity["matches"]
     )
     if comparison is not None and comparison["foreign"]:
-        return Axis("identity", "Sound", "Other sound than the track's", BAD, rests, lines)
+        return _Seen("identity", "Other sound than the track's", BAD, lines)
     if comparison is not None and comparison["assessable"]:
         changed = comparison["changed"]
         state = f"The track's, but for {count_things(len(changed), 'range')}" if changed else "The track's"
-        return Axis("identity", "Sound", state, CAUTION if changed else GOOD, rests, lines)
+        return _Seen("identity", state, CAUTION if changed else GOOD, lines)
     if lines:
-        return Axis("identity", "Sound", "Like a known recording", CAUTION, rests, lines)
-    return Axis("identity", "Sound", "Like no recording in the catalogue", OPEN, rests)
+        return _Seen("identity", "Like a known recording", CAUTION, lines)
+    return _Seen("identity", "Like no recording in the catalogue", OPEN)
 
 
-def _mark(report: Report) -> Axis:
+def _mark(report: Report) -> _Seen:
     mark = report["watermark"]
-    rests = "the watermark key"
     if not mark["found"]:
-        return Axis("watermark", "Watermark", "No mark of this service found", OPEN, rests)
+        return _Seen("watermark", "No mark of this service found", OPEN)
     # A report for the public leaves out what would help to remove a mark (`api.coarse`).
-    told = TOLD_BY.get(mark.get("told_by"))
+    told = TOLD_WORDS.get(mark.get("told_by"))
     odds = mark.get("false_alarm_at_most")
     rows = (
         *((("Read", told),) if told else ()),
@@ -260,10 +278,10 @@ def _mark(report: Report) -> Axis:
     )
     good = mark["track_id"] is not None and mark["opens_commitment"] is not False
     state = "Found, and borne out by the signed entry" if mark["opens_commitment"] else "Found"
-    return Axis("watermark", "Watermark", state, GOOD if good else CAUTION, rests, (), rows)
+    return _Seen("watermark", state, GOOD if good else CAUTION, (), rows)
 
 
-def _copies(report: Report) -> Axis | None:
+def _copies(report: Report) -> _Seen | None:
     copies = report["copies"]
     if copies is None:
         return None
@@ -272,37 +290,34 @@ def _copies(report: Report) -> Axis | None:
         f"Copy {named[0]}" if named else "No copy named")  # fmt: skip
     lines = tuple(f"Copy {item['copy_id']}, told by its {item['by']}" for item in copies["named"])
     tone = CAUTION if copies["several"] or copies["foreign"] else GOOD
-    return Axis("copies", "Delivered copy", state, tone, "the marks of the track's delivered copies", lines)
+    return _Seen("copies", state, tone, lines)
 
 
-def _credential(report: Report) -> Axis:
+def _credential(report: Report) -> _Seen:
     credential = report["credential"]
     state, tone = CREDENTIAL_STATES.get(credential["state"], (credential["state"], OPEN))
     if credential["contradicted"] or credential["of_other_track"]:
         tone = BAD
-    rests = "lists of trusted signers, and this ledger's own authority"
-    return Axis("credential", "Credential (C2PA)", state, tone, rests, (describe_credential(credential),))
+    return _Seen("credential", state, tone, (describe_credential(credential),))
 
 
-def _tags(report: Report) -> Axis:
+def _tags(report: Report) -> _Seen:
     tags = report["tags"]
-    rests = "the signed entry"
     if tags["state"] in ("absent", "not-read"):
-        return Axis("tags", "Tags", "None" if tags["state"] == "absent" else "Not looked for", OPEN, rests)
+        return _Seen("tags", "None" if tags["state"] == "absent" else "Not looked for", OPEN)
     if tags["contradicted"]:
         state, tone = f"{count_things(len(tags['contradicted']), 'field')} contradict the record", BAD
     elif tags["confirmed"]:
         state, tone = "Borne out by the record", GOOD
     else:
         state, tone = "Present; the record says nothing of them", OPEN
-    return Axis("tags", "Tags", state, tone, rests, tuple(describe_tags(tags)))
+    return _Seen("tags", state, tone, tuple(describe_tags(tags)))
 
 
-def _ledger(report: Report) -> Axis:
+def _ledger(report: Report) -> _Seen:
     history = report["ledger"]
-    rests = "the log's public key"
     if history is None:
-        return Axis("ledger", "Ledger", "No entry to check", OPEN, rests)
+        return _Seen("ledger", "No entry to check", OPEN)
     rows = (
         ("Log", history["origin"]),
         ("Size", f"{history['size']:,}" if history["size"] is not None else "not known"),
@@ -310,24 +325,23 @@ def _ledger(report: Report) -> Axis:
         ("Entries of the track", f"{len(history['events'])}"),
     )
     if history["fault"] is not None:
-        return Axis("ledger", "Ledger", "Does not hold", BAD, rests, (history["fault"]["message"],), rows)
+        return _Seen("ledger", "Does not hold", BAD, (history["fault"]["message"],), rows)
     status = history["status"]
     tone = {"valid": GOOD, "revoked": BAD}.get(status, CAUTION)
     state = "Proven, unbroken" if status == "valid" else f"Proven. {STATUSES.get(status, status)}"
-    return Axis("ledger", "Ledger", state, tone, rests, (), rows)
+    return _Seen("ledger", state, tone, (), rows)
 
 
-def _signer(report: Report) -> Axis:
+def _signer(report: Report) -> _Seen:
     signer = report["signer"]
-    rests = "the list of keys that are trusted here"
     if signer is None:
-        return Axis("signer", "Signer", "Nobody to name", OPEN, rests)
+        return _Seen("signer", "Nobody to name", OPEN)
     rows = tuple(("Key", key_id) for key_id in signer["key_ids"])
-    return Axis("signer", "Signer", "Trusted here", GOOD, rests, (), rows)
+    return _Seen("signer", "Trusted here", GOOD, (), rows)
 
 
-def _time(report: Report) -> Axis:
+def _time(report: Report) -> _Seen:
     time = report["time"]
     if time is None:
-        return Axis("time", "Time", "Not stated", OPEN, "the issuer's clock alone")
-    return Axis("time", "Time", f"Stated: {format_moment(time['stated'])}", OPEN, str(time["rests_on"]))
+        return _Seen("time", "Not stated", OPEN)
+    return _Seen("time", f"Stated: {format_moment(time['stated'])}", OPEN)
