@@ -12,8 +12,6 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from generator import RequestError
-
 from ..access import Scope
 from ..declaration import SOURCE_TYPES, parse_declaration
 from ..errors import MissingError, RefusedError
@@ -25,6 +23,7 @@ from ..http.track_routes import get_audio, get_score
 from ..jobtable import UNFINISHED
 from ..margin import MarginPolicy
 from ..marking import Strength
+from ..outcomes import EXPECTED, classify, describe
 from ..resemblance import ResemblancePolicy
 from ..scorepicture import draw_roll, engrave
 from .forms import receive_form
@@ -73,8 +72,10 @@ def issue_track(request: Request, context: UsedContext, session: UsedSession, fo
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:4])
         return _show_forms(request, context, session, form, faults)
-    except RequestError as error:
-        return _show_forms(request, context, session, form, str(error))
+    except EXPECTED as error:
+        if classify(error).status >= 500:
+            raise
+        return _show_forms(request, context, session, form, describe(error))
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
     wanted = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "seed": seed}
     row = context.jobs.submit("issue", wanted, priority=PRIORITIES[body.priority])
