@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, bindparam, func, select
 
 from . import merkle
 from .database import Database
@@ -43,6 +43,15 @@ KEY = _table(KeyRow)
 REQUEST = _table(RequestRow)
 GUARD = _table(GuardRow)
 
+# Built once: for a proof, building its queries costs as much as asking them.
+_STATE = select(STATE)
+_NOTE = select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == bindparam("size"))
+_LEAF = select(ENTRY.c.leaf_hash).where(ENTRY.c.entry_index == bindparam("index"))
+_COVERING = select(func.min(CHECKPOINT.c.size)).where(CHECKPOINT.c.size > bindparam("index"))
+_FIND = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(
+    ENTRY.c.asset == bindparam("asset"), ENTRY.c.n == bindparam("n")
+)
+
 
 def node_reader(database: Database, connection: Connection) -> Reader:
     """Return a reader of tree nodes: leaf hashes from the entries, the others from the node table.
@@ -73,7 +82,7 @@ def read_state(connection: Connection) -> State | None:
     ------
     CorruptError : a value is of another type: SQLite keeps any type in any column
     """
-    row = connection.execute(select(STATE)).one_or_none()
+    row = connection.execute(_STATE).one_or_none()
     if row is None:
         return None
     state = State(row.origin, row.vkey, row.size, row.root, row.chain_hash)
@@ -86,15 +95,15 @@ def read_state(connection: Connection) -> State | None:
 
 def read_note(connection: Connection, size: int) -> bytes:
     """Return the checkpoint note of a size, b"" where there is none."""
-    note = connection.scalar(select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == size))
+    note = connection.scalar(_NOTE, {"size": size})
     return note if isinstance(note, bytes) else b""
 
 
 def read_receipt(connection: Connection, read: merkle.Reader, index: int, size: int | None = None) -> Receipt:
     """Return the receipt under a checkpoint size, by default the first that covers the entry."""
     if size is None:
-        size = connection.scalar(select(func.min(CHECKPOINT.c.size)).where(CHECKPOINT.c.size > index))
-    leaf = connection.scalar(select(ENTRY.c.leaf_hash).where(ENTRY.c.entry_index == index))
+        size = connection.scalar(_COVERING, {"index": index})
+    leaf = connection.scalar(_LEAF, {"index": index})
     note = read_note(connection, size) if size is not None else b""
     if size is None or leaf is None or not note or index >= size:
         raise NotFoundError(f"the ledger has no entry {index} under a checkpoint of size {size}")
@@ -165,8 +174,7 @@ class StoredHistory:
 
     def find(self, asset: str, n: int) -> tuple[int, bytes] | None:
         """Return index and leaf hash of an asset's event."""
-        query = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(ENTRY.c.asset == asset, ENTRY.c.n == n)
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(_FIND, {"asset": asset, "n": n}).one_or_none()
         return (row.entry_index, row.leaf_hash) if row else None
 
     def find_request(self, idempotency_key: str) -> int | None:
