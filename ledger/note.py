@@ -13,6 +13,7 @@ refuses the whole note.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ ED25519_TYPE = b"\x01"
 MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100
 """The specification asks for at least 16; 100 is the limit of golang.org/x/mod."""
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class NoteVerifier(Protocol):
@@ -96,6 +98,7 @@ def format_vkey(name: str, public_key: PublicKey) -> str:
     return VerifierKey(name, public_key).vkey
 
 
+@functools.lru_cache(maxsize=64)
 def parse_vkey(vkey: str) -> VerifierKey:
     """Parse a verifier key; FormatError for another type, hash or spelling, WeakKeyError for a weak key."""
     name, kind, raw = split_vkey(vkey)
@@ -215,5 +218,5 @@ def _check_text(text: str) -> None:
 
 
 def _check_characters(text: str) -> None:
-    if any(character < " " and character != "\n" for character in text):
+    if _CONTROL.search(text):
         raise FormatError("note: expected no control character but newline")

@@ -11,13 +11,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from . import merkle
 from .database import Database
 from .errors import GuardError, RollbackError
 from .guard import FileGuard, HeldGuard
-from .rows import GUARD, node_reader, read_note
+from .rows import GUARD, GUARDS, node_reader, read_note
 from .sequencer import State
 
 
@@ -37,7 +37,7 @@ class Lockstep:
         RollbackError : the database is behind, or has another history
         GuardError : the ledger has a lock store that was not named, is missing, or is another one
         """
-        known = set(connection.scalars(select(GUARD.c.guard_id)))
+        known = set(connection.scalars(GUARDS))
         if self.guard is None:
             if known and not self.adopt:
                 raise GuardError(f"{database.where}: this ledger has a lock store, which must be named")

@@ -48,6 +48,11 @@ _STATE = select(STATE)
 _NOTE = select(CHECKPOINT.c.note).where(CHECKPOINT.c.size == bindparam("size"))
 _LEAF = select(ENTRY.c.leaf_hash).where(ENTRY.c.entry_index == bindparam("index"))
 _COVERING = select(func.min(CHECKPOINT.c.size)).where(CHECKPOINT.c.size > bindparam("index"))
+ENTRIES_FROM = select(ENTRY).where(ENTRY.c.entry_index >= bindparam("start")).order_by(ENTRY.c.entry_index)
+SUBJECTS_FROM = (
+    select(SUBJECT).where(SUBJECT.c.entry_index >= bindparam("start")).order_by(SUBJECT.c.entry_index)
+)
+GUARDS = select(GUARD.c.guard_id)
 _FIND = select(ENTRY.c.entry_index, ENTRY.c.leaf_hash).where(
     ENTRY.c.asset == bindparam("asset"), ENTRY.c.n == bindparam("n")
 )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
 
 from . import merkle
 from .chain import extend_chain, start_chain
@@ -27,18 +27,32 @@ from .keys import SigningKey
 from .receipt import Receipt
 from .rows import (
     CHECKPOINT,
+    ENTRIES_FROM,
     ENTRY,
     KEY,
     NODE,
     REQUEST,
     STATE,
     SUBJECT,
+    SUBJECTS_FROM,
     node_reader,
     read_note,
     read_state,
 )
 from .sequencer import Accepted, State
 
+_SWAP = (
+    STATE.update()
+    .where(
+        STATE.c.id == 1,
+        STATE.c.size == bindparam("before_size"),
+        STATE.c.root == bindparam("before_root"),
+    )
+    .values(
+        size=bindparam("after_size"), root=bindparam("after_root"), chain_hash=bindparam("after_chain_hash")
+    )
+)
+"""Moves the state row on by compare-and-swap; built once, as a commit of one event has little else to do."""
 REHASHED = 256
 """Entries before the edge whose bytes are hashed again when the edge is read."""
 
@@ -135,9 +149,14 @@ def write_batch(database: Database, connection: Connection, batch: Batch) -> Non
             database.insert_rows(connection, table, rows)
     before, after = batch.before, batch.after.state
     swapped = connection.execute(
-        STATE.update()
-        .where(STATE.c.id == 1, STATE.c.size == before.size, STATE.c.root == before.root)
-        .values(size=after.size, root=after.root, chain_hash=after.chain_hash)
+        _SWAP,
+        {
+            "before_size": before.size,
+            "before_root": before.root,
+            "after_size": after.size,
+            "after_root": after.root,
+            "after_chain_hash": after.chain_hash,
+        },
     )
     if swapped.rowcount != 1:
         raise StorageError(f"the ledger moved on from size {before.size} while it was locked")
@@ -159,7 +178,7 @@ def check_written(database: Database, connection: Connection, edge: Edge, batch:
     link, frontier = before.chain_hash, list(edge.frontier)
     nodes: dict[merkle.Coordinate, bytes] = {}
     leaves = []
-    stored = _read_from(connection, ENTRY, before.size)
+    stored = _read_from(connection, ENTRIES_FROM, before.size)
     if stored != batch.rows[ENTRY]:
         raise CorruptError(f"entries read back from {before.size} on differ", index=before.size)
     for index, entry, leaf_hash, chain_hash, _, _ in stored:
@@ -176,7 +195,7 @@ def check_written(database: Database, connection: Connection, edge: Edge, batch:
         raise CorruptError("the tree computed again differs", index=before.size)
     if database.read_nodes(connection, list(nodes)) != nodes:
         raise CorruptError("tree nodes read back differ", index=before.size)
-    if sorted(_read_from(connection, SUBJECT, before.size)) != sorted(batch.rows[SUBJECT]):
+    if sorted(_read_from(connection, SUBJECTS_FROM, before.size)) != sorted(batch.rows[SUBJECT]):
         raise CorruptError("subjects read back differ", index=before.size)
     for table in (KEY, REQUEST):
         written = batch.rows[table]
@@ -191,9 +210,8 @@ def check_written(database: Database, connection: Connection, edge: Edge, batch:
         raise CorruptError("the checkpoint read back differs", index=before.size)
 
 
-def _read_from(connection: Connection, table: Table, start: int) -> list[tuple[Any, ...]]:
-    query = select(table).where(table.c.entry_index >= start).order_by(table.c.entry_index)
-    return [tuple(row) for row in connection.execute(query).all()]
+def _read_from(connection: Connection, query: Select[Any], start: int) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(query, {"start": start}).all()]
 
 
 def _read_keyed(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
