@@ -40,7 +40,7 @@ FloatArray = npt.NDArray[np.float32]
 CHUNK_S = 7.5
 # Bounds of the strength, and the two settings beside 1.0 whose audibility docs/watermark.md states.
 WEAKEST, STRONGEST = 0.25, 4.0
-GENTLE, STRONG = 0.7, 1.4
+GENTLE, STRONG = 0.6, 1.25
 
 
 def embed(
