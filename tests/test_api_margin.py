@@ -174,7 +174,7 @@ def test_stamping_signs_the_prediction_and_the_strength_and_says_it(
         predicate = json.loads(ledger.open_envelope(entry, installation.public.issuers).payload)["predicate"]
     assert predicate["mark"]["margin"]["rows"] == answer["margin"]["rows"]
     assert parse_margin(predicate) is not None
-    assert predicate["mark"]["strength_percent"] == 140
+    assert predicate["mark"]["strength_percent"] == 125
     bundle = Path(answer["folder"]) / "bundle.json"
     assert shell.json("bundle", "check", bundle)["ok"] is True
 
@@ -227,7 +227,7 @@ def test_the_service_answers_the_margin_with_the_job(stamped: Stamped, tmp_path:
         statement = client.get(f"/v1/tracks/{job['track_id']}/statement").raise_for_status().json()
         mark = statement["statement"]["predicate"]["mark"]
         assert job["margin"]["rows"] == mark["margin"]["rows"]
-        assert mark["strength_percent"] == 140
+        assert mark["strength_percent"] == 125
         refused = client.post("/v1/stamps?margin=maybe", content=song, headers=authorised(stamped))
         assert refused.status_code == 422
         refused = client.post("/v1/stamps?strength=1.4", content=song, headers=authorised(stamped))

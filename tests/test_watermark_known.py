@@ -22,7 +22,7 @@ def noisy() -> np.ndarray:
     return (done + NOISE * done.std() * noise).astype(np.float32)
 
 
-NOISE = 0.11
+NOISE = 0.13
 
 
 def detect(audio: np.ndarray, known: list[bytes]) -> watermark.Detection:
