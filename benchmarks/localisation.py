@@ -12,6 +12,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,7 @@ def judge(comparison: Comparison, truth: Truth, speed: float) -> dict[str, Any]:
 
 def measure_track(track: Track, edits: tuple[Edit, ...], options: Any) -> list[dict[str, Any]]:
     """Edit one track in every way and score every condition."""
-    audio = load(track, start_s=2.0, seconds=REGISTERED_S)
+    audio = load(track, options.cache, start_s=2.0, seconds=REGISTERED_S)
     if audio.shape[1] < REGISTERED_S * SAMPLE_RATE - SAMPLE_RATE:
         return []
     sketch = build_sketch(extract(audio, SAMPLE_RATE))
@@ -128,9 +129,9 @@ def measure_track(track: Track, edits: tuple[Edit, ...], options: Any) -> list[d
     return rows
 
 
-def measure_clean(track: Track) -> list[dict[str, Any]]:
+def measure_clean(track: Track, cache: Path) -> list[dict[str, Any]]:
     """Compare untouched transcodes of a track with its own sketch: every range told is false."""
-    audio = load(track, seconds=CLEAN_S)
+    audio = load(track, cache, seconds=CLEAN_S)
     sketch: Sketch = build_sketch(extract(audio, SAMPLE_RATE))
     rows = []
     for name, effect in CODECS:
@@ -231,7 +232,7 @@ def main() -> None:
     clean: list[dict[str, Any]] = []
     chosen = choose(unseen, clean_count)
     for track in show_progress(chosen, total=len(chosen), what="untouched"):
-        clean += measure_clean(track)
+        clean += measure_clean(track, options.cache)
     summary = summarise(rows)
     hidden = {edit.name for edit in HIDDEN_EDITS}
     plain = [row for row in rows if row["edit"] not in hidden]

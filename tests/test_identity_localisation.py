@@ -5,7 +5,7 @@ cannot be judged is not called intact.
 import numpy as np
 import pytest
 from conftest import make_music as pluck
-from scipy.signal import resample_poly
+from scipy.signal import butter, resample_poly, sosfilt
 from sound_material import SAMPLE_RATE, add_noise, make_music
 
 from watermark.identity import extract_query
@@ -224,14 +224,14 @@ def test_music_of_the_same_few_notes_is_no_intact_piece():
     assert comparison.intact == ()
 
 
-@pytest.mark.parametrize("snr_db", [3, 0, -30])
+@pytest.mark.parametrize("snr_db", [0, -30])
 def test_a_recording_lost_in_noise_is_not_assessable(clip, track, snr_db):
     comparison = compared(add_noise(clip, snr_db, seed=3), track)
     assert not comparison.assessable
-    assert comparison.bit_error_rate > 0.3
+    assert comparison.intact == ()
 
 
-@pytest.mark.parametrize("snr_db", [15, 6])
+@pytest.mark.parametrize("snr_db", [15, 3])
 def test_noise_is_no_change(clip, track, snr_db):
     comparison = compared(add_noise(clip, snr_db, seed=3), track)
     assert comparison.assessable
@@ -250,3 +250,61 @@ def test_a_silent_track_has_nothing_to_compare(clip):
 
 def test_same_input_same_answer(clip, track):
     assert compared(clip, track) == compared(clip, track)
+
+
+def darken(audio):
+    """Take away what lies over 600 Hz, so that noise buries most bands."""
+    return sosfilt(butter(6, 600, fs=SAMPLE_RATE, output="sos"), audio, axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def dark():
+    return darken(make_music(10, 20.0))
+
+
+@pytest.fixture(scope="module")
+def dark_track(dark):
+    return build_sketch(extract_query(dark, sample_rate=SAMPLE_RATE).sketch)
+
+
+@pytest.mark.parametrize("kind", [REPLACED, REMOVED, "muted", OVERLAID])
+def test_changes_are_found_where_noise_buries_most_bands(dark, dark_track, other, kind):
+    before, within, after = (seconds_of(dark, a, b) for a, b in ((0, 8), (8, 10), (10, 20)))
+    tone = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(within.shape[1]) / SAMPLE_RATE)
+    changed = {
+        REPLACED: darken(other[:, : within.shape[1]]),
+        REMOVED: within[:, :0],
+        "muted": np.zeros_like(within),
+        OVERLAID: (within + tone).astype(np.float32),
+    }[kind]
+    noisy = add_noise(np.concatenate((before, changed, after), axis=1), 15, seed=4)
+    change = the_change(compared(noisy, dark_track))
+    assert change.kind == (REPLACED if kind == "muted" else kind)
+    assert_ranges(change, (8, 8) if kind == REMOVED else (8, 10), (8, 10))
+
+
+def test_noise_that_buries_most_bands_is_no_change(dark, dark_track):
+    comparison = compared(add_noise(dark, 15, seed=4), dark_track)
+    assert comparison.assessable
+    assert comparison.changes == ()
+
+
+def test_a_second_that_may_have_been_mixed_otherwise_is_not_told_as_changed():
+    middle, side = make_music(20, 12.0), make_music(21, 12.0)
+    second = slice(5 * SAMPLE_RATE, 6 * SAMPLE_RATE)
+
+    def mix(ratio):
+        """Make two channels whose difference has so many times the power of their sum in one second."""
+        gains = np.full(side.shape, 0.2, np.float32)
+        power = (middle[:, second] ** 2).sum() / (side[:, second] ** 2).sum()
+        gains[:, second] = np.sqrt(ratio * power)
+        return np.concatenate((middle + gains * side, middle - gains * side)).astype(np.float32) / 2
+
+    track = build_sketch(extract_query(mix(4.1), sample_rate=SAMPLE_RATE).sketch)
+    comparison = compared(mix(3.9), track)
+    assert comparison.changes == ()
+    ((start_s, end_s),) = comparison.unassessable
+    assert (start_s, end_s) == pytest.approx((5, 6), abs=NEAR_S)
+    # Where there is no doubt how to mix, other sound in that second is told.
+    told = compared(mix(0.04), track)
+    assert [change.kind for change in told.changes] == [REPLACED]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .excess import Raised, Span, mean_deviation_db, share_lowered
+from .excess import Span, largest_rise_db, mean_deviation_db, share_lowered
 from .kinds import Gap
 from .outcome import OVERLAID, REPLACED, Placement
+from .raised import Raised
 from .sketch import SketchQuery
 from .sketch_profile import SketchProfile
 
@@ -19,7 +20,9 @@ COVERED_SHARE = 0.10
 REPLACED_SHARE = 0.22
 # A gap whose levels are what the track and the query's noise give together, within this, is no change: its
 # words are lost in noise, or the sound is so steady that they mean nothing.
-LEAST_DEVIATION_DB = 1.0
+LEAST_DEVIATION_DB = 1.5
+# What lies on top makes the loudest risen column of some row higher by this.
+LEAST_RISE_DB = 1.5
 # A gap told as replaced that fills less of a raised run than this is part of what lies on top.
 INSIDE_SHARE = 0.7
 # Additions of one kind with less between them are one: speech has pauses.
@@ -49,7 +52,8 @@ def judge_gaps(
             told.append(gap)
             continue
         first, last = gap.track_start_s / profile.stored_row_s, gap.track_end_s / profile.stored_row_s
-        if mean_deviation_db(span, first, last, profile) < LEAST_DEVIATION_DB:
+        unrisen = gap.kind == OVERLAID and largest_rise_db(span, first, last, profile) < LEAST_RISE_DB
+        if unrisen or mean_deviation_db(span, first, last, profile) < LEAST_DEVIATION_DB:
             damaged.append((gap.start_s, gap.end_s))
             continue
         share = share_lowered(span, first, last, profile)

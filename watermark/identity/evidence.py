@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .agreement import frame_agreements, placed_frames
+from .noise import Channel, find_lost
 from .outcome import Placement, Sketch
 from .sketch import SketchQuery
 
@@ -35,7 +36,7 @@ class Evidence:
     outside : bool (lines, moments)
         Where the track has ended, or not begun.
     muted : bool (lines, moments)
-        Where the track is audible and the query silent.
+        Where the track is audible, over the noise if there is some, and the query is not.
     added : bool (lines, moments)
         Where the query is loud and the track is not audible.
     phase : float64 (lines,)
@@ -52,8 +53,12 @@ class Evidence:
     typical: float
 
 
-def gather_evidence(query: SketchQuery, track: Sketch, lines: tuple[Placement, ...]) -> Evidence:
-    """Hold the query against the track along lines of one speed and pitch."""
+def gather_evidence(
+    query: SketchQuery, track: Sketch, lines: tuple[Placement, ...], channel: Channel | None = None
+) -> Evidence:
+    """Hold the query against the track along lines of one speed and pitch; `channel` is that of a noisy
+    query, whose noise it knows.
+    """
     word_s = query.profile.word_s
     moments = int(np.ceil(lines[0].time_scale * query.seconds / word_s)) + 1
     agreement = np.full((len(lines), moments), np.nan)
@@ -75,6 +80,10 @@ def gather_evidence(query: SketchQuery, track: Sketch, lines: tuple[Placement, .
         outside[row, at] = False
         heard = track.audible[frames.first_word : frames.first_word + len(values)][keep]
         muted[row, at] = heard & (frames.loudness[keep] < quiet - MARGIN_LOG_POWER)
+        if channel is not None:
+            lost = find_lost(query, track, line, channel)
+            lost = lost[frames.first_word : frames.first_word + len(values)][keep]
+            muted[row, at] |= lost & ~(weights[keep] > 0)
         added[row, at] = ~heard & (frames.loudness[keep] > quiet + MARGIN_LOG_POWER)
     return Evidence(lines, agreement, outside, muted, added, phase, _typical(agreement))
 

@@ -72,7 +72,7 @@ class Extractor:
         self._landmarks.append(self._finder.finish())
         return Query(
             landmarks=join_landmarks(self._landmarks, profile=self._profile),
-            sketch=self._sketch.finish(self._samples / self._rate),
+            sketch=self._sketch.finish(self._samples / self._rate, self._meter.doubtful),
         )
 
     def _take(self, levels: FloatArray) -> None:

@@ -18,7 +18,7 @@ from .pieces import SAME_LINE_S, Piece
 
 # A left-over stretch shorter than this is the blur of the borders: share of a longer one, and seconds.
 BLUR_S = 0.16
-BLUR_SHARE = 0.12
+BLUR_SHARE = 0.2
 # The same around moved pieces, whose borders blur on both sides.
 MOVED_BLUR_S = 0.5
 # Least length of a gap within one line, and at the ends of the query, where windows are half empty.
@@ -56,14 +56,13 @@ class Gap:
 
 
 def read_gaps(
-    evidence: Evidence, pieces: tuple[Piece, ...], backbone: tuple[int, ...], query_s: float, track_s: float
+    evidence: Evidence, pieces: tuple[Piece, ...], intact: list[Piece], query_s: float, track_s: float
 ) -> tuple[Gap, ...]:
-    """Tell the kinds of all gaps.
+    """Tell the kinds of all gaps between the pieces that are `intact`, in order.
 
     `query_s` is the query's length on the track's scale, `track_s` the track's.
     """
-    intact = [pieces[place] for place in backbone]
-    strays = [piece for place, piece in enumerate(pieces) if place not in backbone]
+    strays = [piece for piece in pieces if piece not in intact]
     moved = [piece for piece in strays if not _covered(piece, intact)]
     gaps = []
     if intact:

@@ -7,16 +7,18 @@ alone are found by their levels.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .additions import join_additions, judge_gaps
 from .agreement import bit_errors
+from .channel import find_channel
 from .evidence import Evidence, gather_evidence
-from .excess import find_raised, find_unheard, measure_excess
+from .excess import measure_excess
 from .kinds import Gap, read_gaps
 from .moves import recognise_moves
-from .outcome import Change, Comparison, IntactRange, Placement, Sketch
+from .outcome import OVERLAID, REPLACED, Change, Comparison, IntactRange, Placement, Sketch
 from .path import FOREIGN, Run, find_path
 from .pieces import Piece, choose_backbone, collect_pieces, line_placement
 from .proposals import (
@@ -30,6 +32,7 @@ from .proposals import (
     measure_drift,
     sharpen_warp,
 )
+from .raised import find_raised, find_unheard
 from .sketch import SketchQuery, warp_query
 
 # Lines that are followed at most.
@@ -46,6 +49,13 @@ MOST_ERRORS = 0.30
 # The same for the best piece of a line, by its length in seconds: unrelated music of few notes reaches 0.27
 # over a second somewhere, and 0.33 over many (tests/test_identity_localisation.py).
 MOST_ERRORS_OF_PIECE = ((4.0, 0.36), (2.0, 0.27), (1.0, 0.22), (0.0, 0.18))
+# A change is not told where so much of it lies in ranges whose mixing is doubtful.
+DOUBTFUL_SHARE = 0.9
+# Noise is looked for when so much of the query lies on one line. Where it is known, and the signs that it may
+# have turned are left out, those left are wrong so much less often; and so many must be left, of all.
+LEAST_LINE_SHARE = 0.25
+KNOWN_NOISE_SHARE = 0.6
+LEAST_TOLD_SHARE = 0.1
 # Together they must last this long, or for this share of a short query.
 LEAST_SURE_S = 2.0
 LEAST_SURE_SHARE = 0.4
@@ -86,26 +96,38 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
         evidence = gather_evidence(query, track, lines)
         runs = find_path(evidence)
     pieces = collect_pieces(evidence, runs, query.profile.word_s)
+    backbone = [pieces[place] for place in choose_backbone(pieces)]
+    channel = None
+    if _longest_line_s(backbone) >= LEAST_LINE_SHARE * query.seconds * warp.time_scale:
+        channel = find_channel(query, track, warp, backbone)
+    if channel is not None:
+        query = replace(query, noise=channel.band_noise)
+        evidence = gather_evidence(query, track, lines, channel)
+        pieces = collect_pieces(evidence, find_path(evidence), query.profile.word_s)
     pieces = _keep_sure(query, track, evidence, pieces)
-    backbone = choose_backbone(pieces)
+    backbone = [pieces[place] for place in choose_backbone(pieces)]
     if not backbone:
         return _refuse("no stretch of the recording agrees with the track well enough", agrees=False)
     scale = warp.time_scale
-    intact = tuple(_intact_range(query, track, evidence, pieces[place], scale) for place in backbone)
+    intact = tuple(_intact_range(query, track, evidence, piece, scale) for piece in backbone)
     seconds = np.array([one.query_end_s - one.query_start_s for one in intact])
     rate = float(np.average([one.bit_error_rate for one in intact], weights=seconds))
+    told_share = _share_told(query, track, evidence, backbone)
+    if told_share < LEAST_TOLD_SHARE:
+        return _refuse(f"too damaged to judge: noise leaves {told_share:.0%} of the bits", rate)
     if rate > MOST_ERRORS:
         reason = f"too damaged to judge: {rate:.0%} of the bits of what agrees best are wrong"
         return _refuse(reason, rate, agrees=rate <= SIBLING_ERRORS)
     track_s = len(track.words) * query.profile.word_s
     gaps = read_gaps(evidence, pieces, backbone, query.seconds * scale, track_s)
-    spans = measure_excess(query, track, warp, [pieces[place] for place in backbone])
+    spans = measure_excess(query, track, warp, backbone)
     told, damaged = judge_gaps(gaps, spans, query)
     told = recognise_moves(told, query, track, warp, evidence.typical)
     raised = find_raised(spans, query.profile) + find_unheard(spans, query.profile)
-    changes = tuple(_change(gap, scale) for gap in join_additions(told, raised, query, warp))
-    silent = _silent_ranges(evidence, [pieces[place] for place in backbone], query.profile.word_s)
-    unassessable = tuple(sorted((a / scale, b / scale) for a, b in [*damaged, *silent]))
+    told, doubtful = _leave_doubtful(join_additions(told, raised, query, warp), query, scale)
+    changes = tuple(_change(gap, scale) for gap in told)
+    silent = _silent_ranges(evidence, backbone, query.profile.word_s)
+    unassessable = _on_query([*damaged, *silent, *doubtful], query, scale)
     return Comparison(True, "", intact, changes, unassessable, rate)
 
 
@@ -193,9 +215,10 @@ def _keep_sure(
     """
     sure: set[int] = set()
     sure_s = 0.0
+    strictness = 1.0 if query.noise is None else KNOWN_NOISE_SHARE
     for piece in pieces:
         most = next(rate for seconds, rate in MOST_ERRORS_OF_PIECE if piece.seconds >= seconds)
-        if _piece_errors(query, track, evidence, piece) <= most:
+        if _piece_errors(query, track, evidence, piece) <= most * strictness:
             sure.add(piece.line)
             sure_s += piece.seconds
     if sure_s < min(LEAST_SURE_S, LEAST_SURE_SHARE * query.seconds):
@@ -211,6 +234,26 @@ def _piece_errors(query: SketchQuery, track: Sketch, evidence: Evidence, piece: 
     part = slice(max(0, first), max(0, last))
     bits = int(errors.bits[part].sum())
     return float(errors.errors[part].sum()) / bits if bits else 1.0
+
+
+def _longest_line_s(pieces: list[Piece]) -> float:
+    """Seconds of the line that most of the pieces lie on."""
+    seconds: dict[int, float] = {}
+    for piece in pieces:
+        seconds[piece.line] = seconds.get(piece.line, 0.0) + piece.seconds
+    return max(seconds.values(), default=0.0)
+
+
+def _share_told(query: SketchQuery, track: Sketch, evidence: Evidence, pieces: list[Piece]) -> float:
+    """Share of the bits of what is loud enough that noise leaves to be compared; 1 without known noise."""
+    if query.noise is None:
+        return 1.0
+    told = audible = 0
+    for piece in pieces:
+        errors = bit_errors(query, track, line_placement(evidence.lines[piece.line], piece))
+        told += int(errors.bits.sum())
+        audible += query.profile.bits * len(errors.bits)
+    return told / max(audible, 1)
 
 
 def _intact_range(
@@ -232,6 +275,30 @@ def _silent_ranges(evidence: Evidence, intact: list[Piece], word_s: float) -> li
             if (last - first) * word_s >= LEAST_SILENCE_S:
                 ranges.append((piece.start_s + int(first) * word_s, piece.start_s + int(last) * word_s))
     return ranges
+
+
+def _leave_doubtful(
+    gaps: list[Gap], query: SketchQuery, scale: float
+) -> tuple[list[Gap], list[tuple[float, float]]]:
+    """Take out gaps that lie where the track's channels may have been mixed otherwise than the query's."""
+    told: list[Gap] = []
+    doubtful = []
+    for gap in gaps:
+        first_s, last_s = gap.start_s / scale, gap.end_s / scale
+        common = sum(max(0.0, min(b, last_s) - max(a, first_s)) for a, b in query.doubtful)
+        if gap.kind in (REPLACED, OVERLAID) and common > DOUBTFUL_SHARE * (last_s - first_s):
+            doubtful.append((gap.start_s, gap.end_s))
+        else:
+            told.append(gap)
+    return told, doubtful
+
+
+def _on_query(
+    ranges: list[tuple[float, float]], query: SketchQuery, scale: float
+) -> tuple[tuple[float, float], ...]:
+    """Return ranges on the track's scale as seconds of the query, in order."""
+    inside = ((max(0.0, a / scale), min(query.seconds, b / scale)) for a, b in ranges)
+    return tuple(sorted((float(a), float(b)) for a, b in inside))
 
 
 def _change(gap: Gap, scale: float) -> Change:

@@ -28,6 +28,11 @@ FloatArray = npt.NDArray[np.float32]
 FLOOR_POWER = 1e-13
 # Share of a band that must lie within the spectrogram after a shift of pitch.
 LEAST_INSIDE = 0.75
+# A sign is told where the difference is so many deviations of what noise does to it. The log of noise power
+# in a band has about the variance NOISE_HZ / width, NOISE_HZ the noise bandwidth of the window.
+CERTAIN = 1.5
+NOISE_HZ = 11.7
+HIDDEN_VARIANCE = 1.0
 IDENTITY = Placement(track_start_s=0.0, time_scale=1.0, pitch_semitones=0.0)
 
 
@@ -43,12 +48,19 @@ class SketchQuery:
         The spectrogram: power in each narrow band, frame n centred on n * profile.spectrum_hop_s.
     outer : float32 (rows, low and high columns)
         Powers under and over the spectrogram's range, row n from n * profile.row_s on; NaN: not measured.
+    noise : float32 (spectrum_bands,) or None
+        Power of steady noise in each narrow band, where it is known (`channel.py`): then signs that the
+        noise may have turned are not told.
+    doubtful : ranges in seconds
+        Where the channels nearly cancel, and a copy of the recording may have been mixed otherwise.
     """
 
     profile: SketchProfile
     seconds: float
     power: FloatArray
     outer: FloatArray
+    noise: FloatArray | None = None
+    doubtful: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class SketchFrames:
     first_word : int
     differences : float32 (n, bits)
         Signed; a bit of the word is 1 where its difference is positive. NaN where the query holds no such
-        band, because its pitch was moved.
+        band, because its pitch was moved, and where noise may have turned the sign.
     audible : bool (n,)
     loudness : float32 (n,)
         Natural log of the power in the loudest wide band; what makes a frame audible.
@@ -103,9 +115,10 @@ class SketchExtractor:
             raise ValueError(f"expected shape (frames, {self._profile.spectrum_bands}), got {levels.shape}")
         self._power.append(np.exp(levels, dtype=np.float32))
 
-    def finish(self, seconds: float) -> SketchQuery:
-        """Return what was collected of a recording of `seconds`."""
-        return SketchQuery(self._profile, seconds, np.concatenate(self._power), self._outer.finish())
+    def finish(self, seconds: float, doubtful: tuple[tuple[float, float], ...] = ()) -> SketchQuery:
+        """Return what was collected of a recording of `seconds`, with the ranges whose mixing is doubtful."""
+        power = np.concatenate(self._power)
+        return SketchQuery(self._profile, seconds, power, self._outer.finish(), doubtful=doubtful)
 
 
 def build_sketch(query: SketchQuery) -> Sketch:
@@ -151,8 +164,26 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
     at = levels[index] * (1 - fraction) + levels[after] * fraction  # (words, 2, word_bands)
     loudest = np.nanmax(at, axis=2).max(axis=1)
     slopes = at[:, :, :-1] - at[:, :, 1:]
+    differences = slopes[:, 1] - slopes[:, 0]
+    if query.noise is not None:
+        differences[np.abs(differences) < CERTAIN * _spread_of_differences(query, matrix, at)] = np.nan
     audible = loudest >= np.log(profile.audible_power)
-    return SketchFrames(first, slopes[:, 1] - slopes[:, 0], audible, loudest)
+    return SketchFrames(first, differences, audible, loudest)
+
+
+def _spread_of_differences(query: SketchQuery, matrix: FloatArray, levels: FloatArray) -> FloatArray:
+    """How far noise may have moved each difference, float32 (words, bits), given the levels that it is made
+    of, float32 (words, 2, word_bands).
+    """
+    assert query.noise is not None
+    profile = query.profile
+    share = np.minimum(query.noise @ matrix / np.exp(levels), 1.0)
+    edges = np.linspace(0, profile.spectrum_bands, profile.word_bands + 1) / profile.bands_per_octave
+    own = (NOISE_HZ / (profile.lowest_hz * np.diff(2.0**edges))).astype(np.float32)
+    # A level that is half noise or more spreads as noise does; what it hides may be anything below.
+    variance = own * np.minimum(2 * share, 1.0) + HIDDEN_VARIANCE * share**2
+    pairs = variance.sum(axis=1)
+    return np.asarray(np.sqrt(pairs[:, :-1] + pairs[:, 1:]), np.float32)
 
 
 def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArray:
@@ -162,17 +193,28 @@ def warp_levels(query: SketchQuery, placement: Placement, rows: int) -> FloatArr
     """
     profile = query.profile
     edges = np.arange(rows + 1, dtype=np.float64) * profile.stored_row_s
-    edges = (edges - placement.track_start_s) / placement.time_scale
-    outer = _means_between(query.outer, edges / profile.row_s)
-    shift = placement.pitch_semitones * profile.bands_per_octave / 12
-    split = np.linspace(0, profile.spectrum_bands, profile.middle_columns + 1)
-    matrix = _interval_matrix(profile.spectrum_bands, split + shift)
-    # Frame n stands for the time around its centre, half a hop to either side.
-    middle = _means_between(query.power @ matrix, edges / profile.spectrum_hop_s + 0.5)
+    times = (edges - placement.track_start_s) / placement.time_scale
+    outer = _means_between(query.outer, times / profile.row_s)
+    middle = warp_powers(query, placement, edges)
     levels = np.concatenate(
         (outer[:, : profile.first_middle], middle, outer[:, profile.first_middle :]), axis=1
     )
     return (10 * np.log10(levels + FLOOR_POWER)).astype(np.float32)
+
+
+def warp_powers(
+    query: SketchQuery, placement: Placement, edges: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return the query's power in the middle columns between neighbouring seconds of the track, or between
+    those of each row of (n, 2): float64 (intervals, middle columns), NaN where the query does not reach.
+    """
+    profile = query.profile
+    shift = placement.pitch_semitones * profile.bands_per_octave / 12
+    split = np.linspace(0, profile.spectrum_bands, profile.middle_columns + 1)
+    matrix = _interval_matrix(profile.spectrum_bands, split + shift)
+    times = (edges - placement.track_start_s) / placement.time_scale
+    # Frame n stands for the time around its centre, half a hop to either side.
+    return _means_between(query.power @ matrix, times / profile.spectrum_hop_s + 0.5)
 
 
 def stored_levels(sketch: Sketch, profile: SketchProfile) -> FloatArray:
@@ -182,7 +224,8 @@ def stored_levels(sketch: Sketch, profile: SketchProfile) -> FloatArray:
 
 
 def _means_between(values: FloatArray, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean of the rows of `values` between neighbouring `edges`, in rows; NaN where they reach outside.
+    """Mean of the rows of `values` between neighbouring `edges`, or those of each row of (n, 2), in rows; NaN
+    where they reach outside.
 
     An interval may reach over the last row by half: the last row of a recording is seldom whole.
     """
@@ -191,11 +234,13 @@ def _means_between(values: FloatArray, edges: npt.NDArray[np.float64]) -> npt.ND
     np.cumsum(values, axis=0, dtype=np.float64, out=running[1:])
     inside = np.clip(edges, 0, count)
     index = np.minimum(inside.astype(np.int64), max(count - 1, 0))
-    fraction = (inside - index)[:, None]
+    fraction = (inside - index)[..., None]
     at = running[index] * (1 - fraction) + running[np.minimum(index + 1, count)] * fraction
-    width = np.diff(inside)[:, None]
-    whole = width >= 0.5 * np.diff(edges)[:, None]
-    return np.where(whole, np.diff(at, axis=0) / np.maximum(width, 1e-9), np.nan)
+    axis = edges.ndim - 1
+    width = np.diff(inside, axis=axis)
+    whole = width >= 0.5 * np.diff(edges, axis=axis)
+    means = np.diff(at, axis=axis) / np.maximum(width, 1e-9)[..., None]
+    return np.where(whole[..., None], means, np.nan).reshape(-1, values.shape[1])
 
 
 @lru_cache(maxsize=64)

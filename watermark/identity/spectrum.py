@@ -31,6 +31,8 @@ TRANSFORM_FRAMES = 256
 # Seconds that are mixed alike, and the ratio of power from which the difference of two channels is taken.
 MIXING_S = 1.0
 INVERTED_RATIO = 4.0
+# Within this factor of it either may be taken after coding, or of an excerpt whose seconds begin elsewhere.
+DOUBTFUL_FACTOR = 2.0
 
 
 def measure_levels(
@@ -84,6 +86,11 @@ class LevelMeter:
         self._audio = np.zeros(profile.window_samples // 2, np.float32)
         self._samples = 0
         self._frames = 0
+
+    @property
+    def doubtful(self) -> tuple[tuple[float, float], ...]:
+        """Ranges in seconds where the channels nearly cancel and might have been mixed otherwise."""
+        return self._mixer.doubtful
 
     def push(self, block: FloatArray) -> FloatArray:
         """Take float32 (channels, samples) and return the levels that are ready: float32 (n, bands)."""
@@ -160,6 +167,12 @@ class _Mixer:
         self._stretch = round(MIXING_S * sample_rate)
         self._rest: list[FloatArray] = []
         self._waiting = 0
+        self._mixed = 0
+        self._doubtful: list[int] = []
+
+    @property
+    def doubtful(self) -> tuple[tuple[float, float], ...]:
+        return tuple((number * MIXING_S, (number + 1) * MIXING_S) for number in self._doubtful)
 
     def push(self, block: FloatArray) -> FloatArray:
         if self._channels != 2:
@@ -182,7 +195,11 @@ class _Mixer:
 
     def _mix(self, stretch: FloatArray) -> FloatArray:
         total, difference = stretch[0] + stretch[1], stretch[0] - stretch[1]
-        inverted = float(difference @ difference) > INVERTED_RATIO * float(total @ total)
+        ratio = float(difference @ difference) / max(float(total @ total), 1e-30)
+        inverted = ratio > INVERTED_RATIO
+        if INVERTED_RATIO / DOUBTFUL_FACTOR < ratio < INVERTED_RATIO * DOUBTFUL_FACTOR:
+            self._doubtful.append(self._mixed)
+        self._mixed += 1
         return np.asarray((difference if inverted else total) / np.float32(2), np.float32)
 
 
