@@ -7,7 +7,8 @@ sketches are those of real music, a synthetic track has that of some real one.
 
 Files of 50 kB a track are written to `--folder` and removed at the end, unless `--keep`. Whether they fit
 into memory decides how fast the first look-ups are: both the first round and the best of three later ones are
-told.
+told. With `--written` fewer tracks are written, and their files mapped as often as makes up the rest, under
+other numbers: every look-up searches and counts as many postings as it would, but of fewer pages.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import mmap
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def write_segment(path: Path, music: Statistics, tracks: int, first: int, rng: n
         file.write(format_head(segment))
 
 
+def open_catalogue(paths: Sequence[Path], entries: int, written: int) -> list[Segment]:
+    """Map the files of `written` tracks as often as makes up `entries`, each time under other numbers."""
+    segments = []
+    for turn in range(-(-entries // written)):
+        for segment in map(open_segment, paths):
+            segments.append(replace(segment, tracks=segment.tracks + turn * written))
+    return segments
+
+
 def open_segment(path: Path) -> Segment:
     """Map a segment's file into memory."""
     with path.open("rb") as file:
@@ -168,10 +178,12 @@ def parse_options() -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__)
     parser.add_argument("--entries", type=int, help="synthetic tracks: 1000000, short 5000")
+    parser.add_argument("--written", type=int, help="of these, so many written to files: all")
     parser.add_argument("--folder", type=Path, help="where the files go; default: the output folder")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     options = parser.parse_args()
     options.entries = options.entries or (5_000 if options.short else 1_000_000)
+    options.written = min(options.written or options.entries, options.entries)
     options.tracks = options.tracks or (8 if options.short else 40)
     options.folder = options.folder or options.output / "identity-scale"
     return options
@@ -191,10 +203,10 @@ def measure() -> None:
     music = Statistics(keys, sum(found.seconds for found in prints.values()))
     options.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    paths = write_catalogue(options.folder, music, options.entries, options.seed)
+    paths = write_catalogue(options.folder, music, options.written, options.seed)
     written_s = time.perf_counter() - started
     real = build_segment({number: prints[number].landmarks for number in range(len(tracks))}, PROFILE.lean)
-    segments = (real, *(open_segment(path) for path in paths))
+    segments = (real, *open_catalogue(paths, options.entries, options.written))
     index = Index(segments, lambda number: prints[number % len(prints)].sketch)
     rows = []
     for title, some, numbers in (
@@ -205,16 +217,22 @@ def measure() -> None:
         for turn, turns in (("first time", 1), ("again, best of 3", 3)):
             rows.append({"clips": f"{title}, {turn}", **ask(queries, index, numbers, turns)})
     size = sum(path.stat().st_size for path in paths)
-    minutes = options.entries * TRACK_S / 60
+    minutes = options.written * TRACK_S / 60
     shown = [[str(v) if isinstance(v, str) else f"{v:.3g}" for v in row.values()] for row in rows]
     show_table(
-        f"lean index of {options.entries} synthetic tracks, {size / 2**30:.2f} GiB, "
-        f"{size / minutes / 1000:.1f} kB a minute, written in {written_s:.0f} s",
+        f"lean index of {options.entries} synthetic tracks, {len(segments)} segments, "
+        f"{size / 2**30:.2f} GiB of files, {size / minutes / 1000:.1f} kB a minute, written in {written_s:.0f} s",
         list(rows[0]),
         shown,
     )
     path = options.output / ("identity_scale-short.json" if options.short else "identity_scale.json")
-    results = {"rows": rows, "entries": options.entries, "bytes": size, "bytes_per_minute": size / minutes}
+    results = {
+        "rows": rows,
+        "entries": options.entries,
+        "written": options.written,
+        "bytes": size,
+        "bytes_per_minute": size / minutes,
+    }
     write_json(path, "identity_scale", describe_run(options), results)
     print(f"JSON in {path}")
     if not options.keep:

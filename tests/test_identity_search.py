@@ -114,10 +114,9 @@ def test_another_tempo_is_found_and_told(tracks: dict[int, Audio], index: Index,
 
 
 def test_music_that_is_not_indexed_is_unknown(music: Callable[..., Audio], index: Index) -> None:
-    for seed in (200, 201):
-        found = ask(music(10.0, seed=seed, sample_rate=RATE, channels=1), index)
-        assert found.matches == ()
-        assert found.hypotheses == 1 + len(list_hypotheses())
+    found = ask(music(8.0, seed=200, sample_rate=RATE, channels=1), index)
+    assert found.matches == ()
+    assert found.hypotheses == 1 + len(list_hypotheses())
     rng = np.random.default_rng(2)
     assert ask(0.1 * rng.standard_normal((1, 5 * RATE)), index).matches == ()
 
