@@ -221,7 +221,7 @@ def measure() -> None:
     shown = [[str(v) if isinstance(v, str) else f"{v:.3g}" for v in row.values()] for row in rows]
     show_table(
         f"lean index of {options.entries} synthetic tracks, {len(segments)} segments, "
-        f"{size / 2**30:.2f} GiB of files, {size / minutes / 1000:.1f} kB a minute, written in {written_s:.0f} s",
+        f"{size / 2**30:.2f} GiB of files, {size / minutes / 1000:.1f} kB a minute, in {written_s:.0f} s",
         list(rows[0]),
         shown,
     )

@@ -224,7 +224,7 @@ def test_music_of_the_same_few_notes_is_no_intact_piece():
     assert comparison.intact == ()
 
 
-@pytest.mark.parametrize("snr_db", [0, -30])
+@pytest.mark.parametrize("snr_db", [-6, -30])
 def test_a_recording_lost_in_noise_is_not_assessable(clip, track, snr_db):
     comparison = compared(add_noise(clip, snr_db, seed=3), track)
     assert not comparison.assessable

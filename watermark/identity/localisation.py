@@ -55,7 +55,7 @@ DOUBTFUL_SHARE = 0.9
 # have turned are left out, those left are wrong so much less often; and so many must be left, of all.
 LEAST_LINE_SHARE = 0.25
 KNOWN_NOISE_SHARE = 0.6
-LEAST_TOLD_SHARE = 0.1
+LEAST_TOLD_SHARE = 0.05
 # Together they must last this long, or for this share of a short query.
 LEAST_SURE_S = 2.0
 LEAST_SURE_SHARE = 0.4

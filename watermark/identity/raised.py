@@ -22,10 +22,10 @@ MOST_SPREADS = 12.0
 ROW_BIAS = 5.0
 ROW_LIMITS = (-4.0, 8.0)
 CHANGE_COST = 5.0
-# Gain of a row beside one that is raised: its excesses together, each within limits, less what one row in ten
+# Gain of a row beside one that is raised: its excesses together, each within limits, less what one row in twenty
 # has without any addition.
 BREADTH_LIMITS = (-1.5, 3.0)
-BREADTH_QUANTILE = 0.9
+BREADTH_QUANTILE = 0.95
 # The level of a whole row is followed so far.
 MOST_LEVEL_DB = 1.0
 # So far under the loudest column of its row a codec rounds coarsely; there, and under noise, a cell is raised
