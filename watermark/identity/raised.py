@@ -22,8 +22,8 @@ MOST_SPREADS = 12.0
 ROW_BIAS = 5.0
 ROW_LIMITS = (-4.0, 8.0)
 CHANGE_COST = 5.0
-# Gain of a row beside one that is raised: its excesses together, each within limits, less what one row in twenty
-# has without any addition.
+# Gain of a row beside one that is raised: its excesses together, each within limits, less what one row in
+# twenty has without any addition.
 BREADTH_LIMITS = (-1.5, 3.0)
 BREADTH_QUANTILE = 0.95
 # The level of a whole row is followed so far.
