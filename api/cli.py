@@ -39,6 +39,7 @@ from . import (
     cli_tiles,
     cli_tracks,
     cli_upkeep,
+    cli_verify,
 )
 from .console import errors, print_error
 from .outcomes import CANCELLED, ENVIRONMENT, EXPECTED, GOOD, USAGE
@@ -51,6 +52,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_tracks.add_commands(app)
+cli_verify.add_commands(app)
 cli_disclosure.add_commands(app)
 cli_engines.add_commands(app)
 cli_copies.add_commands(app)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 import ledger
 
-from .cli_tracks import print_report
+from .cli_verify import print_report
 from .console import output, show_progress
 from .demo_material import (
     REPLACED_S,

@@ -19,7 +19,7 @@ from scipy import signal
 
 import ledger
 from api.audiofile import PcmDigest
-from api.cli_tracks import print_report
+from api.cli_verify import print_report
 from api.disclosing import disclose_track
 from api.disclosure import format_json, list_assertions
 from api.enginefile import ConfiguredEngine, read_engines

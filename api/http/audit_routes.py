@@ -15,8 +15,9 @@ from ..jobtable import DONE
 from .authorisation import require_scope
 from .context import UsedContext
 from .idempotent import IdempotentRoute, takes_key
+from .job_schemas import PRIORITIES, PRIORITY, Job, JobId, Priority
 from .problems import declare_problems
-from .schemas import PRIORITIES, PRIORITY, Job, JobId, Priority, Wire
+from .schemas import Wire
 
 router = APIRouter(route_class=IdempotentRoute, dependencies=[require_scope(Scope.AUDITOR)], tags=["audits"])
 MEDIA_TYPES = {

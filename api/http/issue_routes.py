@@ -16,8 +16,7 @@ from ..resemblance import ResemblancePolicy
 from .authorisation import require_scope
 from .context import UsedContext
 from .idempotent import IdempotentRoute, takes_key
-from .problems import declare_problems
-from .schemas import (
+from .job_schemas import (
     IF_KNOWN,
     MARGIN_POLICY,
     OVERSIGHT,
@@ -31,6 +30,7 @@ from .schemas import (
     Job,
     Priority,
 )
+from .problems import declare_problems
 from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter(route_class=IdempotentRoute, dependencies=[require_scope(Scope.ISSUER)])

@@ -40,8 +40,8 @@ from ..margin import Margin, parse_margin
 from ..release import name_asset
 from .authorisation import require_scope
 from .context import Context, UsedContext
+from .job_schemas import Job, JobId
 from .problems import declare_problems
-from .schemas import Job, JobId
 
 SCOPES = {AUDIT: Scope.AUDITOR}
 """Whose the jobs of a kind are; those of all others are issuers'."""

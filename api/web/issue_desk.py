@@ -18,7 +18,8 @@ from ..errors import MissingError, RefusedError
 from ..http.authorisation import require_scope
 from ..http.context import Context, UsedContext
 from ..http.job_routes import describe_job, find_job, stream_job
-from ..http.schemas import PRIORITIES, IssueRequest, JobId, TrackId
+from ..http.job_schemas import PRIORITIES, IssueRequest, JobId
+from ..http.schemas import TrackId
 from ..http.track_routes import get_audio, get_score
 from ..jobtable import UNFINISHED
 from ..margin import MarginPolicy
