@@ -25,7 +25,10 @@ def tag_subjects(installation: Installation, mark_id: bytes) -> tuple[ledger.Sub
         if key.public_key == logged[-1]:
             return (tag_mark(key, mark_id).subject(),)
     keys = installation.settings.keys
-    raise NotFoundError(f"{keys}: the secret of the log's mark key {logged[-1].raw.hex()} is not here")
+    raise NotFoundError(
+        f"{keys}: the secret of the log's mark key {logged[-1].raw.hex()} is not here: bring it back, "
+        "or begin another with `provenote keys rotate issuer --new-mark-key`"
+    )
 
 
 def find_logged_keys(installation: Installation) -> list[ledger.PublicKey]:
