@@ -63,7 +63,7 @@ from .weights import (
 )
 
 NAME, VERSION = "embedded", "1"
-# Rendering keeps whole spectra: five minutes take 1.6 GB of memory.
+# Shorter than a form of two bars with its ending is no piece; longer ones only repeat their sections.
 MIN_SECONDS, MAX_SECONDS = 5.0, 300.0
 MAX_SEED = 2**63 - 1
 # The weights fall under the licence of this project (SPDX reference).
