@@ -267,6 +267,8 @@ def test_a_bare_key_may_be_raw_bytes_and_a_readable_one_is_warned_about(shell: S
         ("stamp", "{song}", "--format", "mp3"),
         ("keys", "new", "issuer", "--file", "x.key"),
         ("generate", "waltz", "--set", "novalue"),
+        ("generate", "waltz", "--midi", "{text}"),
+        ("generate", "waltz", "--abc", "{text}", "--midi", "{text}"),
         ("nonsense",),
         ("verify", "{song}", "--nonsense"),
     ],
