@@ -5,6 +5,7 @@
 Who received a copy is not in it: the row has the commitment under which the vault keeps the name sealed.
 """
 
+import sqlalchemy
 from sqlalchemy import Column, ForeignKey, Index, LargeBinary, Text
 from sqlmodel import Field, SQLModel, col, or_, select
 
@@ -109,8 +110,13 @@ class Copies(StoredRows):
         with self._session() as session:
             return frozenset(session.exec(select(CopyRow.profile, CopyRow.watermark_key_id).distinct()).all())
 
-    def list_marks(self, *, limit: int) -> list[tuple[str, str, str]]:
-        """Return mark_id, profile and public key name of at most `limit` copies, ordered by mark."""
+    def gather_marks(self) -> dict[tuple[str, str], str]:
+        """Return the ids of all marks of copies, in hex one after the other, by profile and public key name.
+
+        The database puts them together: as many rows would cost each verification a tenth of its time.
+        """
+        together = sqlalchemy.func.aggregate_strings(col(CopyRow.mark_id), "")
         with self._session() as session:
-            query = select(CopyRow.mark_id, CopyRow.profile, CopyRow.watermark_key_id)
-            return list(session.exec(query.order_by(col(CopyRow.mark_id)).limit(limit)).all())
+            query = select(CopyRow.profile, CopyRow.watermark_key_id, together)
+            rows = session.exec(query.group_by(col(CopyRow.profile), col(CopyRow.watermark_key_id)))
+            return {(profile, key_name): mark_ids for profile, key_name, mark_ids in rows}

@@ -161,11 +161,16 @@ class Registry(StoredRows):
         with self._session() as session:
             return frozenset(session.exec(select(MarkRow.profile, MarkRow.watermark_key_id).distinct()).all())
 
-    def list_marks(self, *, limit: int) -> list[tuple[str, str, str]]:
-        """Return mark_id, profile and public key name of at most `limit` marks, in the order of their ids."""
+    def gather_marks(self) -> dict[tuple[str, str], str]:
+        """Return the ids of all marks, in hex one after the other, by profile and public key name.
+
+        The database puts them together: as many rows would cost each verification a tenth of its time.
+        """
+        together = sqlalchemy.func.aggregate_strings(col(MarkRow.mark_id), "")
         with self._session() as session:
-            query = select(MarkRow.mark_id, MarkRow.profile, MarkRow.watermark_key_id)
-            return list(session.exec(query.order_by(col(MarkRow.mark_id)).limit(limit)).all())
+            query = select(MarkRow.profile, MarkRow.watermark_key_id, together)
+            rows = session.exec(query.group_by(col(MarkRow.profile), col(MarkRow.watermark_key_id)))
+            return {(profile, key_name): mark_ids for profile, key_name, mark_ids in rows}
 
     def list_tracks(self, *, limit: int, after: str = "") -> list[TrackRow]:
         """Return released tracks in the order of their ids, at most `limit`, those after a track id."""
