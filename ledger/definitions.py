@@ -68,7 +68,7 @@ def expected_definitions(database: Database, connection: Connection) -> Mapping[
 def _read_sqlite(connection: Connection) -> Mapping[str, str]:
     query = (
         "SELECT type, name, tbl_name, sql FROM sqlite_master"
-        " WHERE sql IS NOT NULL AND NOT (type = 'trigger' AND tbl_name LIKE 'ledger_%')"
+        " WHERE NOT (type = 'trigger' AND tbl_name LIKE 'ledger_%')"
     )
     rows = connection.exec_driver_sql(query).all()
     return {f"{kind} {name} of {table}": str(text) for kind, name, table, text in rows}
