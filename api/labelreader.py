@@ -35,6 +35,7 @@ MAX_CHUNKS = 10_000
 TAG_MEMORY_BYTES = 96 << 20, 256 << 20
 """What reading tags may take, besides three times the file, and at most: a compressed ID3 frame of kilobytes
 unpacks to gigabytes."""
+CREDENTIAL_MEMORY_BYTES = 128 << 20
 MIME = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "mp4": "audio/mp4"}
 ID3_NAMES = {"TIT2": "TITLE", "TPE1": "ARTIST", "TSRC": "ISRC", "TDRC": "DATE", "TYER": "DATE"}
 ATOM_NAMES = {"\xa9nam": "TITLE", "\xa9ART": "ARTIST", "\xa9day": "DATE"}
@@ -345,7 +346,9 @@ def main() -> None:
             answer["tags_problem"] = f"{type(error).__name__}: {error}"[:200]
         if answer["container"] in MIME or orders["sidecar"]:
             try:
-                answer["credential"] = read_credential(file, answer["container"], orders)
+                # A frame of kilobytes unpacks to gigabytes here, too: no more than the file can account for.
+                with bound_memory(CREDENTIAL_MEMORY_BYTES + 4 * os.fstat(0).st_size):
+                    answer["credential"] = read_credential(file, answer["container"], orders)
             except Exception as error:  # noqa: BLE001 - the same
                 answer["credential_problem"] = f"{type(error).__name__}: {error}"[:200]
     sys.stdout.write(json.dumps(answer))
