@@ -2,7 +2,7 @@
 
 | type (…/NAME/v1) | required | optional |
 | --- | --- | --- |
-| generated, stamped | | anything without a float |
+| generated, stamped | | audio, mark, generation, digital_source_type; anything else without a float |
 | signed | time, credential {id, sha256} | |
 | delivered | time, commitments with `recipient` | mark {profile, watermark_key} |
 | published | time, channel | address, identifiers {name: value} |
@@ -205,11 +205,39 @@ def _check_any_object(value: object, what: str) -> None:
         raise FormatError(f"{what}: expected an object, got {type(value).__name__}")
 
 
+def _check_mark(value: object, what: str) -> None:
+    _check_any_object(value, what)
+    assert isinstance(value, dict)
+    for name in ("profile", "watermark_key"):
+        if name not in value:
+            raise FormatError(f"{what}: expected a member {name}")
+        check_text(value[name], f"{what} {name}")
+    if "strength_percent" in value:
+        check_count(value["strength_percent"], f"{what} strength_percent")
+    if "margin" in value:
+        _check_any_object(value["margin"], f"{what} margin")
+
+
 _ALWAYS: Mapping[str, Check] = {"commitments": check_commitments, "time": check_time}
 _EVIDENCE: Mapping[str, Check] = {"evidence_sha256": check_hex}
+_ORIGIN: Mapping[str, Check] = {
+    "audio": _check_object(
+        {
+            "container": check_text,
+            "bits": check_count,
+            "sample_rate": check_count,
+            "channels": check_count,
+            "samples": check_count,
+        }
+    ),
+    "mark": _check_mark,
+    "generation": _check_any_object,
+    "digital_source_type": check_text,
+}
+"""What an engine says of a track has no end, so these two types hold other members as well."""
 SHAPES: Mapping[str, Shape] = {
-    GENERATED: Shape(open=True),
-    STAMPED: Shape(open=True),
+    GENERATED: Shape(optional=_ORIGIN, open=True),
+    STAMPED: Shape(optional=_ORIGIN, open=True),
     SIGNED: Shape({"time": check_time, "credential": _check_object({"id": check_text, "sha256": check_hex})}),
     DELIVERED: Shape(
         {"time": check_time, "commitments": _check_recipient},

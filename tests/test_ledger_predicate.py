@@ -47,7 +47,14 @@ SMALLEST: dict[str, dict[str, object]] = {
     ANCHORED: {"time": TIME, "size": 9, "heads_root": HEX, "keys": 4},
 }
 LARGEST: dict[str, dict[str, object]] = {
-    GENERATED: {"anything": [1, {"deep": True}], "time": TIME},
+    GENERATED: {
+        "anything": [1, {"deep": True}],
+        "time": TIME,
+        "audio": {"container": "flac", "bits": 24, "sample_rate": 44_100, "channels": 2, "samples": 9},
+        "mark": {"profile": "pn3", "watermark_key": "k", "strength_percent": 60, "margin": {"rows": []}},
+        "generation": {"engine": "provenote"},
+        "digital_source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+    },
     DELIVERED: {"mark": {"profile": "pn1", "watermark_key": "k"}},
     PUBLISHED: {"address": "https://radio.example/1", "identifiers": {"isrc": "AA6Q72000047"}},
     NOTICE: {"reference": "case 7", "evidence_sha256": HEX, "commitments": {"claimant": HEX}},
@@ -91,7 +98,7 @@ def test_every_member_has_a_type(kind: str) -> None:
         for wrong in (None, True, -1, "", [], {"x": 1}, "\u00e4" * 2000, [sound]):
             if (
                 type(wrong) is type(sound)
-                and member in ("key", "mark_key", "identifiers")
+                and member in ("key", "mark_key", "identifiers", "generation")
                 and isinstance(wrong, dict)
             ):
                 continue  # an object of any members; the key itself is judged by `keys`
