@@ -137,7 +137,7 @@ def test_segments_that_show_nothing_alone_are_read_together(marked: np.ndarray) 
     assert sum(segment.present for segment in found.segments) == 2
 
 
-NOISE = 0.15
+NOISE = 0.18
 
 
 def test_every_place_of_the_search_is_counted() -> None:
