@@ -8,6 +8,8 @@ chip by `target_deviation`, and up to `gain_limits_db` where it does not, less w
 more where it is masked (`masking`).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
@@ -82,7 +84,7 @@ def embed(
         strength=strength,
         profile=profile,
     )
-    return np.concatenate([embedder.push(audio), embedder.finish()], axis=1)
+    return np.concatenate([*embedder.push_slices(audio), embedder.finish()], axis=1)
 
 
 class Embedder:
@@ -132,15 +134,23 @@ class Embedder:
         """Take the next samples, float32 (channels, n); return those that are final, float32 (channels,
         m).
         """
+        done = list(self.push_slices(block))
+        return np.concatenate(done, axis=1) if done else np.zeros((self._channels, 0), np.float32)
+
+    def push_slices(self, block: FloatArray) -> Iterator[FloatArray]:
+        """Do what `push` does in slices, so that a block of any size costs no more memory than a few chunks;
+        yield the samples as they become final.
+        """
         if self._finished:
             raise ValueError("the embedder is finished")
         check_block(block, self._channels)
-        self._host = np.concatenate([self._host, block], axis=1)
-        self._change = np.pad(self._change, ((0, 0), (0, block.shape[1])))
-        done = []
-        while self._received() >= self._needed(self._chunk):
-            done.append(self._process(last=False))
-        return np.concatenate(done, axis=1) if done else np.zeros((self._channels, 0), np.float32)
+        size = round(CHUNK_S * self._grid.sample_rate)
+        for first in range(0, block.shape[1], size):
+            part = block[:, first : first + size]
+            self._host = np.concatenate([self._host, part], axis=1)
+            self._change = np.pad(self._change, ((0, 0), (0, part.shape[1])))
+            while self._received() >= self._needed(self._chunk):
+                yield self._process(last=False)
 
     def finish(self) -> FloatArray:
         """Return the remaining samples, float32 (channels, m)."""
