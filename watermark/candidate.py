@@ -10,8 +10,8 @@ own placement out of H (Hoeffding 1963):
     P(z_k as large)  <=  C(n, k) * H^k * exp(-z_k^2 / 2)
 
 and the smallest of these over k, times n, bounds the false-alarm probability of the answer. Where blocks
-differ, a short signal in which no segment shows the mark plainly is also taken as pieces of a second, each
-at its own place of the whole sequence at the plain speed, and added in the same way: so a recording that was
+differ, the first few segments that do not show the mark plainly are also taken as pieces of a second, each at
+its own place of the whole sequence at the plain speed, and added in the same way: so a recording that was
 cut up, spliced or put in another order is told. Both answers are asked for, so each counts double.
 """
 
