@@ -7,6 +7,7 @@ FROM python:3.11-slim-bookworm
 ARG EXTRAS=postgresql,pdf,fast
 
 # pg_dump and pg_restore, for backups; the version must not be older than the server's.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql-client-15 \
     && rm -rf /var/lib/apt/lists/*
@@ -18,12 +19,14 @@ COPY alembic alembic
 COPY api api
 COPY generator generator
 COPY ledger ledger
+COPY provenote_client provenote_client
 COPY watermark watermark
 RUN pip install --no-cache-dir -c constraints.txt -e ".[${EXTRAS}]"
 
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/provenote --shell /usr/sbin/nologin provenote \
     && install -d -o provenote -g provenote -m 0700 /var/lib/provenote
-USER provenote
+# By its number, so that an engine that asks for a user other than root sees that it is one.
+USER 10001
 VOLUME /var/lib/provenote
 
 ENV PROVENOTE_HOME=/var/lib/provenote/ledger \
