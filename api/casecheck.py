@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.errors import CorruptError
+from ledger.predicate import DECISION, NOTICE
 
 from . import casestates as cs
 from .casehistory import CaseView, read_case
 from .cases import CaseRow
+from .casesteps import list_decisions
 from .installation import Installation
 
 PAGE = 100
@@ -84,20 +86,21 @@ def _find_fault(installation: Installation, row: CaseRow) -> str:
     if changed or named - present:
         return f"report {sorted({*changed, *(named - present)})[0]} is missing or was changed"
     # 4, 5
-    return _find_unlogged(view) or _find_unlisted(installation, view)
+    return find_unlogged(view) or _find_unlisted(installation, view)
 
 
-def _find_unlogged(view: CaseView) -> str:
+def find_unlogged(view: CaseView) -> str:
+    """Return which notice or decision of a case a track's history lacks, "" for none."""
     if view.state.kind != cs.NOTICE:
         return ""
-    logged = {(item.step, item.track_id) for item in view.logged}
-    noticed = {item.track_id for item in view.logged if item.event.endswith("/notice/v1")}
+    noticed = {item.track_id for item in view.logged if item.event == NOTICE}
+    decided = {(item.step, item.track_id) for item in view.logged if item.event == DECISION}
     for track_id in view.state.tracks:
         if any(step.step == cs.ACCEPTED for step in view.steps) and track_id not in noticed:
             return f"no notice of it is in the history of track {track_id}"
-        for step in view.steps:
-            if step.step in (cs.DECIDED, cs.RESTORED) and (step.n, track_id) not in logged:
-                return f"step {step.n} ({step.step}) is not in the history of track {track_id}"
+        for n in list_decisions(view.steps):
+            if (n, track_id) not in decided:
+                return f"step {n} ({view.steps[n].step}) is not in the history of track {track_id}"
     return ""
 
 

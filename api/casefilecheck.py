@@ -35,7 +35,7 @@ from ledger.policy import Policy
 from . import casestates as cs
 from .casefile import CASE_FILE_TYPE, FILES_NAME, MANIFEST_NAME, format_row
 from .casestates import CaseError, CaseState
-from .casesteps import Step, open_step, replay
+from .casesteps import Step, list_decisions, open_step, replay
 from .errors import LedgerFolderError, RefusedError
 from .keyring import PublicKeys, parse_public_keys
 from .release import name_asset
@@ -325,11 +325,10 @@ def _demand_events(
     taken_up = [step.n for step in steps if step.step == cs.ACCEPTED]
     if taken_up and not notices:
         raise FormatError(f"the history of track {track_id} has no notice of this case")
-    logged = {item.step for item in named}
-    for step in steps:
-        reversed_ = step.step == cs.COMPLAINT_DECIDED and step.facts["outcome"] == cs.REVERSED
-        if (reversed_ or step.step in (cs.DECIDED, cs.RESTORED)) and step.n not in logged:
-            raise FormatError(f"step {step.n} ({step.step}) is not in the history of track {track_id}")
+    decided = {item.step for item in named if item.event == "decision"}
+    for n in list_decisions(steps):
+        if n not in decided:
+            raise FormatError(f"step {n} ({steps[n].step}) is not in the history of track {track_id}")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ledger.canonical import check_hex, check_members
 from ledger.errors import FormatError
 from ledger.predicate import PREDICATE_BASE, check_code, check_commitments, check_count, check_time
 
-from .casestates import KINDS, NEW_CASE, CaseState, advance
+from .casestates import KINDS, NEW_CASE, TAKEN_UP, CaseState, advance
 from .deadlines import Happened
 
 STEP_TYPE = PREDICATE_BASE + "case-step/v1"
@@ -119,6 +119,18 @@ def open_step(envelope: bytes, public_keys: Iterable[ledger.PublicKey]) -> Step:
         digest=hashlib.sha256(envelope).digest(),
         envelope=envelope,
     )
+
+
+def list_decisions(steps: Iterable[Step]) -> list[int]:
+    """Return the numbers of the steps that decide a notice which was taken up, or decide it otherwise: the
+    ledger has a decision for each, in the history of every track of the case.
+    """
+    state, found = NEW_CASE, []
+    for step in steps:
+        before, state = state, advance(state, step.step, step.facts, time=step.time, kind=step.kind)
+        if before.status in TAKEN_UP and state.status != before.status:
+            found.append(step.n)
+    return found
 
 
 def replay(case_id: str, steps: Sequence[Step]) -> CaseState:

@@ -10,6 +10,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from ledger.errors import LedgerError
+
 from .errors import ConflictError, OverloadError
 from .installation import Installation, now
 from .issuing import make_track_id
@@ -88,7 +90,12 @@ class Jobs:
                 upload.unlink(missing_ok=True)
             drop_input(settings, job_id)
             raise
-        self.queue.send(job_id, priority)
+        try:
+            self.queue.send(job_id, priority)
+        except LedgerError:
+            # The row is there, so the job is: a worker that sees it due sends its id again. Whoever asked
+            # must not hear that nothing was queued, and ask for the same once more.
+            logger.warning("the id of job %s was not sent: a worker will find it", job_id, exc_info=True)
         logger.info("job queued", extra={"facts": {"job_id": job_id, "kind": kind}})
         return row
 

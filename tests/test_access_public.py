@@ -141,6 +141,11 @@ def test_a_strangers_recording_may_be_so_long(stamped: Stamped) -> None:
             refused = client.post(f"/v1/{path}", content=silence)
             assert (refused.status_code, refused.json()["code"]) == (422, "too-long")
         assert client.post("/v1/identifications", content=silence, headers=press).status_code == 200
+        audio = {"content-type": "audio/flac"}
+        refused = client.post("/c2pa/matches/byContent", content=silence, headers=audio)
+        assert (refused.status_code, "at most 19" in refused.json()["detail"]) == (415, True)
+        kept = client.post("/c2pa/matches/byContent", content=silence, headers={**audio, **press})
+        assert (kept.status_code, kept.json()) == (200, {"matches": []})
 
 
 def test_an_address_is_not_believed_of_anybody(stamped: Stamped) -> None:

@@ -318,6 +318,22 @@ def test_a_full_queue_takes_no_more_and_keeps_no_upload(installation: Installati
     assert list(installation.settings.incoming.iterdir()) == []
 
 
+def test_a_job_whose_id_cannot_be_sent_is_queued_all_the_same(
+    installation: Installation, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(*_: object, **__: object) -> None:
+        raise BusyError("the queue does not answer")
+
+    done: list[str] = []
+    let_work(monkeypatch, lambda _i, _e, job, _p, _c: done.append(job.job_id))
+    with monkeypatch.context() as broken:
+        broken.setattr(jobs.queue, "send", send)
+        row = jobs.submit("issue", {})
+    assert jobs.queue.is_empty()
+    run_once(installation, jobs)
+    assert done == [row.job_id]
+
+
 def test_an_input_without_a_job_is_removed_once_it_is_old(installation: Installation, jobs: Jobs) -> None:
     old_s = time.time() - worker.STALE_INPUT_S - 10
     lost, fresh = (locate_input(installation.settings, name) for name in ("lost", "fresh"))

@@ -5,6 +5,7 @@ import datetime
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import case_forms
 import pytest
@@ -16,11 +17,12 @@ from ledger_world import sha
 from sqlmodel import Session, SQLModel, col
 
 from api import casework
-from api.casecheck import CaseCheck, check_cases
+from api.casecheck import CaseCheck, check_cases, find_unlogged
 from api.casehistory import describe_case, list_due, read_case
 from api.caseintake import OpenedCase, accept_case, close_case, open_case, supplement_case
 from api.cases import PENDING, CaseRow, DocumentRow, StayDownRow, StepRow
 from api.casestates import CaseError
+from api.casesteps import list_decisions
 from api.casewriter import take_step
 from api.custody import check_custody
 from api.deskkey import open_desk_key
@@ -208,6 +210,14 @@ def test_a_complaint_may_reverse_either_decision(desk: Installation, stamped: St
     assert status_of(desk, stamped) == "taken-down"
     casework.withdraw_case(desk, denied)
     assert (status_of(desk, stamped), read_case(desk, denied).state.status) == ("valid", "restored")
+    # Each of these is a decision in the history of the track: a case that lacks one does not hold.
+    view = read_case(desk, denied)
+    decided = list_decisions(view.steps)
+    assert [view.steps[n].step for n in decided] == ["decided", "complaint-decided", "withdrawn"]
+    assert find_unlogged(view) == ""
+    for n in decided:
+        without = replace(view, logged=tuple(item for item in view.logged if item.step != n))
+        assert f"step {n} ({view.steps[n].step}) is not in the history" in find_unlogged(without)
 
 
 def test_a_decision_cannot_be_complained_about_after_six_months(

@@ -70,6 +70,10 @@ def test_a_desk_leads_strangers_to_sign_in_and_programs_to_a_problem(client: htt
     answer = client.get("/desk")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/desk")
     assert client.get("/desk", headers={"accept": "*/*"}).status_code == 401
+    for path in ("/desk/cases/stay-down", f"/desk/cases/{'a' * 16}/steps/supplement-request"):
+        led = client.get(path).headers["location"]
+        assert led == f"/sign-in?next={path}"
+        assert client.get(led).status_code == 200
     for path in ("//evil.example", "https://evil.example", "/desk//../..", "/v1/keys"):
         assert client.get("/sign-in", params={"next": path}).status_code == 422, path
 

@@ -25,7 +25,7 @@ from ..evidence import Evidence
 from ..installation import now
 from ..manifests import ManifestPlace, is_watermark, list_algorithms, read_store, select_manifest
 from ..verification import collect
-from .admission import ask_detector, limit_versions
+from .admission import ask_detector, limit_length, limit_versions
 from .authorisation import open_to_all
 from .context import Context, UsedContext
 from .problems import declare_problems
@@ -213,7 +213,7 @@ async def query_by_content(
     def work() -> QueryResult:
         with context.take_place():
             try:
-                _, evidence = collect(context.installation, path)
+                _, evidence = collect(limit_length(context, caller), path)
             except AudioRefusedError as error:
                 raise HTTPException(415, str(error)) from error
         limit_versions(context, caller)(evidence)

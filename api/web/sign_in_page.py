@@ -14,7 +14,7 @@ from .sessions import UsedSession, check_form_token, check_same_site, sign_in, s
 router = APIRouter(dependencies=[with_session(), open_to_all()])
 MAX_KEY_CHARACTERS = 200
 # Only to a desk of our own: anything else would make this a way to lead people astray.
-Next = Annotated[str, Query(alias="next", pattern=r"^(/desk(/[A-Za-z0-9/]{0,80})?)?$")]
+Next = Annotated[str, Query(alias="next", pattern=r"^(/desk(/[A-Za-z0-9/-]{0,80})?)?$")]
 
 
 @router.get("/sign-in")
