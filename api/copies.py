@@ -105,15 +105,10 @@ class Copies(StoredRows):
         with self._session() as session:
             return list(session.exec(select(CopyRow).where(col(CopyRow.state) == PENDING)))
 
-    def list_schemes(self) -> frozenset[tuple[str, str]]:
-        """Return profile and public name of the key of each copy's mark, each pair once."""
-        with self._session() as session:
-            return frozenset(session.exec(select(CopyRow.profile, CopyRow.watermark_key_id).distinct()).all())
-
     def gather_marks(self) -> dict[tuple[str, str], str]:
         """Return the ids of all marks of copies, in hex one after the other, by profile and public key name.
 
-        The database puts them together: as many rows would cost each verification a tenth of its time.
+        The database puts them together: as many rows would take it ten times as long.
         """
         together = sqlalchemy.func.aggregate_strings(col(CopyRow.mark_id), "")
         with self._session() as session:

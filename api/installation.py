@@ -32,6 +32,7 @@ from .keyring import (
     read_public_keys,
     write_public_keys,
 )
+from .knownmarks import KnownMarks
 from .objectstore import ObjectStore, open_objects
 from .registry import Registry
 from .settings import Settings
@@ -57,6 +58,7 @@ class Installation:
     heads: HeadIndex
     vault: Vault
     copies: Copies
+    marks: KnownMarks
     catalogue: Catalogue
     access: AccessKeys
     cases: Cases
@@ -201,18 +203,20 @@ def open_installation(settings: Settings) -> Installation:
     url = settings.database_url
     heads = HeadIndex(store)
     vault = Vault(url, settings.keys / "persons")
+    registry, copies = Registry(url), Copies(url)
     return Installation(
         settings,
         public,
         keyring,
         store,
-        Registry(url),
+        registry,
         JobTable(url),
         Attestations(url),
         policy,
         heads,
         vault,
-        Copies(url),
+        copies,
+        KnownMarks(store, registry, copies, keyring.epochs),
         Catalogue(settings),
         AccessKeys(url),
         Cases(url),

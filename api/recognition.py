@@ -35,7 +35,7 @@ def detection_profiles(installation: Installation) -> tuple[watermark.Profile, .
     LedgerFolderError
         The registry names a profile that this version of the program does not know.
     """
-    schemes = installation.registry.list_schemes() | installation.copies.list_schemes()
+    schemes = installation.marks.list_schemes()
     names = {watermark.PROFILE.name, *(profile for profile, _ in schemes)}
     known = ", ".join(profile.name for profile in watermark.PROFILES)
     for name in sorted(names):

@@ -156,15 +156,10 @@ class Registry(StoredRows):
             )
             return list(session.exec(query))
 
-    def list_schemes(self) -> frozenset[tuple[str, str]]:
-        """Return the name of the profile and the public name of the key of each mark, each pair once."""
-        with self._session() as session:
-            return frozenset(session.exec(select(MarkRow.profile, MarkRow.watermark_key_id).distinct()).all())
-
     def gather_marks(self) -> dict[tuple[str, str], str]:
         """Return the ids of all marks, in hex one after the other, by profile and public key name.
 
-        The database puts them together: as many rows would cost each verification a tenth of its time.
+        The database puts them together: as many rows would take it ten times as long.
         """
         together = sqlalchemy.func.aggregate_strings(col(MarkRow.mark_id), "")
         with self._session() as session:

@@ -18,7 +18,6 @@ from .copies import CopyRow
 from .decoding import open_recording
 from .errors import StoppedError
 from .installation import Installation, now
-from .knownmarks import known_of_track
 from .marking import CancelCheck, Progress, never_cancelled, report_nothing
 from .recipients import name_recipients
 from .registry import MarkRow
@@ -90,7 +89,7 @@ def trace(
         The file or the database cannot be read.
     """
     installation.registry.get_released(track_id)
-    known = known_of_track(installation, track_id)
+    known = installation.marks.list_of_track(track_id)
     rows: dict[bytes, CopyRow | MarkRow] = {
         bytes.fromhex(row.mark_id): row for row in installation.copies.list_of_track(track_id)
     }

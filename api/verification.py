@@ -33,7 +33,6 @@ from .evidence import (
 from .factors import read_factors
 from .installation import Installation, now
 from .keyring import detection_keys
-from .knownmarks import known_payloads
 from .labelcheck import start_labels, weigh_labels
 from .likeness import compare_sound, identify_sound
 from .markdevice import preparation_on
@@ -119,7 +118,7 @@ def _collect_sound(
         limits=installation.settings.limits,
         watermark_keys=detection_keys(installation.keyring),
         profiles=detection_profiles(installation),
-        known=known_payloads(installation),
+        known=installation.marks.list_payloads(),
         preparation=preparation_on(installation.settings.mark_device),
         fingerprint=True,
         meters=meters,
