@@ -10,7 +10,6 @@ For each case, the first of these that fails is named:
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.errors import CorruptError
@@ -49,20 +48,26 @@ def check_cases(installation: Installation) -> CaseCheck:
     ledger.StorageError
         The database cannot be read at all.
     """
-    checked, faults = 0, []
-    for row in _list_rows(installation):
-        checked += 1
-        message = _find_fault(installation, row)
-        if message:
-            faults.append(CaseFault(row.case_id, message))
-    return CaseCheck(checked, tuple(faults))
+    cases, after = 0, ""
+    faults: list[CaseFault] = []
+    while True:
+        found, following = check_page(installation, limit=PAGE, after=after)
+        cases += found.cases
+        faults += found.faults
+        if following is None:
+            return CaseCheck(cases, tuple(faults))
+        after = following
 
 
-def _list_rows(installation: Installation) -> Iterator[CaseRow]:
-    after = ""
-    while rows := installation.cases.list_cases(limit=PAGE, after=after):
-        yield from rows
-        after = rows[-1].case_id
+def check_page(installation: Installation, *, limit: int, after: str = "") -> tuple[CaseCheck, str | None]:
+    """Check `limit` cases after a case id, in the order of their ids; also return where the next page begins,
+    None after the last. Errors as `check_cases`.
+    """
+    rows = installation.cases.list_cases(limit=limit + 1, after=after)
+    page = rows[:limit]
+    found = [(row.case_id, _find_fault(installation, row)) for row in page]
+    faults = tuple(CaseFault(case_id, message) for case_id, message in found if message)
+    return CaseCheck(len(page), faults), page[-1].case_id if len(rows) > limit else None
 
 
 def _find_fault(installation: Installation, row: CaseRow) -> str:

@@ -23,7 +23,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from cryptography import x509
 
@@ -34,6 +33,7 @@ from ledger.policy import Policy
 
 from . import casestates as cs
 from .casefile import CASE_FILE_TYPE, FILES_NAME, MANIFEST_NAME, format_row
+from .casefilereport import CaseFileReport, LoggedStep
 from .casestates import CaseError, CaseState
 from .casesteps import Step, list_decisions, open_step, replay
 from .errors import LedgerFolderError, RefusedError
@@ -66,42 +66,6 @@ class CaseFileError(RefusedError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-
-@dataclass(frozen=True)
-class LoggedStep:
-    """An event in a bundle that names a step."""
-
-    step: int
-    track_id: str
-    index: int
-    event: str
-
-
-@dataclass(frozen=True)
-class CaseFileReport:
-    """What a checked case file proves.
-
-    Attributes
-    ----------
-    pinned : the keys were given by the caller; otherwise they are the file's own
-    opened : how many commitments are opened, `closed` how many are not (erased, or not opened)
-    logged : events of the ledger that name steps, proven in the bundles
-    witnessed : every bundle's checkpoint satisfies the caller's policy of witnesses
-    """
-
-    case_id: str
-    time: str
-    origin: str
-    pinned: bool
-    state: CaseState
-    steps: tuple[Step, ...]
-    reports: int
-    opened: int
-    closed: int
-    logged: tuple[LoggedStep, ...]
-    bundles: tuple[ledger.BundleReport, ...]
-    witnessed: bool
 
 
 def check_case_file(

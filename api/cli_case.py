@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .caseforms import FORMS, make_form
 from .casehistory import CaseView, describe_case, describe_row, list_due, read_case
 from .caseintake import accept_case, close_case, open_case, supplement_case
 from .casestates import STATUSES
@@ -14,28 +15,9 @@ from .cli_options import HomeOption, JsonOption
 from .console import output, print_json
 from .errors import RefusedError
 from .installation import open_installation
-from .notices import (
-    MAX_FORM_BYTES,
-    STATEMENTS,
-    Complaint,
-    CounterNotice,
-    Form,
-    FormType,
-    Notice,
-    VerificationRequest,
-    find_missing,
-    parse_form,
-)
-from .reasons import Reasons
+from .notices import MAX_FORM_BYTES, FormType, Notice, VerificationRequest, parse_form
 from .settings import read_settings
 
-FORMS: dict[str, type[Form]] = {
-    "notice": Notice,
-    "request": VerificationRequest,
-    "counter-notice": CounterNotice,
-    "complaint": Complaint,
-    "reasons": Reasons,
-}
 CaseArgument = Annotated[str, typer.Argument(help="The case.")]
 FormArgument = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON: see case form.")]
 KeyOption = Annotated[
@@ -51,13 +33,12 @@ def form_command(
     """Print an empty form to fill in, as JSON, and on standard error what the laws ask for in it."""
     if name not in FORMS:
         raise typer.BadParameter(f"expected one of {', '.join(FORMS)}", param_hint="NAME")
-    empty = FORMS[name]()
-    print_json(empty.model_dump())
-    if not isinstance(empty, Reasons):
-        for item in find_missing(empty):
-            typer.echo(f"{item.field}: {item.text} {item.provision}".rstrip(), err=True)
-    for statement in empty.model_dump().get("statements", {}):
-        typer.echo(f"statements.{statement} says: {STATEMENTS[statement]}", err=True)
+    empty = make_form(name)
+    print_json(empty.form)
+    for item in empty.requirements:
+        typer.echo(f"{item.field}: {item.text} {item.provision}".rstrip(), err=True)
+    for statement, words in empty.statements.items():
+        typer.echo(f"statements.{statement} says: {words}", err=True)
 
 
 @app.command("open")

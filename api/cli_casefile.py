@@ -1,7 +1,7 @@
 """Commands about evidence: `provenote case export`, `check-file` for whoever got one, `check` for all."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,7 +10,8 @@ from ledger.timestamp import load_roots
 from .audiofile import refuse_existing, write_synced
 from .casecheck import check_cases
 from .casefile import freeze_case
-from .casefilecheck import MAX_ARCHIVE_BYTES, CaseFileError, CaseFileReport, check_case_file
+from .casefilecheck import MAX_ARCHIVE_BYTES, CaseFileError, check_case_file
+from .casefilereport import describe_report
 from .cli_bundle import PolicyOption, read_limited, read_policy
 from .cli_case import CaseArgument
 from .cli_options import HomeOption, JsonOption
@@ -109,23 +110,3 @@ def check_command(home: HomeOption = None, as_json: JsonOption = False) -> None:
         output.print(f"{held} of {found.cases} cases hold")
     if found.faults:
         raise typer.Exit(BAD)
-
-
-def describe_report(report: CaseFileReport) -> dict[str, Any]:
-    """Return what a case file proves as JSON."""
-    return {
-        "ok": True,
-        "case_id": report.case_id,
-        "time": report.time,
-        "origin": report.origin,
-        "pinned": report.pinned,
-        "kind": report.state.kind,
-        "status": report.state.status,
-        "tracks": list(report.state.tracks),
-        "steps": [{"n": step.n, "step": step.step, "time": step.time} for step in report.steps],
-        "reports": report.reports,
-        "opened": report.opened,
-        "closed": report.closed,
-        "logged": [vars(item) for item in report.logged],
-        "witnessed": report.witnessed,
-    }

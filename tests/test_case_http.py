@@ -1,19 +1,25 @@
 """Casework over HTTP: a stranger sends a notice in, a case worker decides it, others see nothing of it."""
 
+import contextlib
 import copy
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import case_forms
 import httpx
 import pytest
+import sqlalchemy
 from conftest import Stamped
 from http_service import served
+from sqlmodel import col
 
 from api.access import Scope
 from api.accesskeys import AccessKeys
+from api.caseforms import FORMS
+from api.cases import CaseRow, Cases
 from api.installation import now
 from api.settings import read_settings
 
@@ -23,6 +29,7 @@ class Desk:
     """A service with one track, and the headers of a case worker, an issuer and the press."""
 
     client: httpx.Client
+    home: Path
     track: Stamped
     worker: dict[str, str]
     issuer: dict[str, str]
@@ -50,7 +57,7 @@ def desk(stamped_once: Stamped, tmp_path_factory: pytest.TempPathFactory) -> Ite
     made = [make_key(scope) for scope in (Scope.CASE_WORKER, Scope.ISSUER, Scope.PRESS)]
     keys.close()
     with served(home) as client:
-        yield Desk(client, stamped_once, *made)
+        yield Desk(client, home, stamped_once, *made)
 
 
 def make_notice(desk: Desk, **changes: Any) -> dict[str, Any]:
@@ -152,8 +159,70 @@ def test_bad_requests_are_problems_that_name_the_fault(desk: Desk) -> None:
 
 
 def test_strangers_are_counted_by_address(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.http.case_routes.INTAKE_PER_DAY", 3)  # other tests' notices count, too
+    monkeypatch.setattr("api.http.case_intake_routes.INTAKE_PER_DAY", 3)  # other tests' notices count, too
     answers = [desk.send(make_notice(desk)).status_code for _ in range(4)]
     assert answers == sorted(answers)
     assert answers[-1] == 429
     assert desk.send(make_notice(desk), headers=desk.worker).status_code == 201
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_empty_form_says_what_is_asked_for_and_is_missing_all_of_it(desk: Desk, name: str) -> None:
+    empty = desk.client.get(f"/v1/case-forms/{name}").raise_for_status().json()
+    assert FORMS[name].model_validate(empty["form"]) == FORMS[name]()
+    assert empty["requirements"]
+    assert {item["law"] for item in empty["requirements"]} <= {"", "dmca", "dsa"}
+    assert set(empty["statements"]) == set(empty["form"].get("statements", {}))
+    assert desk.client.get("/v1/case-forms/petition").status_code == 422
+
+
+def test_a_case_file_is_checked_by_the_service_s_keys_or_its_own(desk: Desk) -> None:
+    case_id = desk.send(make_notice(desk), headers=desk.worker).json()["case_id"]
+    desk.step(case_id, step="accept")
+    file = desk.client.post(f"/v1/cases/{case_id}/file", headers=desk.worker).content
+    address = "/v1/case-files/checks"
+
+    def check(content: bytes, **query: str) -> dict[str, Any]:
+        answer = desk.client.post(address, content=content, params=query, headers=desk.worker)
+        return dict(answer.raise_for_status().json())
+
+    found = check(file)
+    assert (found["ok"], found["case_id"], found["status"]) == (True, case_id, "valid")
+    assert (found["pinned"], check(file, keys="file")["pinned"]) == (True, False)
+    assert [item["event"] for item in found["logged"]] == ["notice"]
+    assert check(file[:-40]) == {"ok": False, "code": "form", "message": "File is not a zip file"}
+    assert check(b"")["code"] == "form"
+    for headers, status in (({}, 401), (desk.issuer, 403)):
+        assert desk.client.post(address, content=file, headers=headers).status_code == status
+    large = desk.client.post(address, content=bytes((64 << 20) + 1), headers=desk.worker)
+    assert large.status_code == 413
+    assert list(desk.home.joinpath("incoming").glob("upload-*")) == []
+
+
+def test_all_cases_are_checked_a_page_at_a_time(desk: Desk) -> None:
+    sent = {desk.send(make_notice(desk), headers=desk.worker).json()["case_id"] for _ in range(2)}
+    checked, after = 0, ""
+    while True:
+        query = {"limit": 1, "after": after}
+        page = desk.client.get("/v1/case-checks", params=query, headers=desk.worker).raise_for_status().json()
+        assert (page["ok"], page["faults"]) == (True, [])
+        checked += page["cases"]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    listed = desk.client.get("/v1/cases", params={"limit": 200}, headers=desk.worker).json()["cases"]
+    assert checked == len(listed) >= len(sent)
+    with contextlib.closing(Cases(read_settings(desk.home, {}).database_url)) as cases:
+        spoiled = sorted(sent)[0]
+        with cases._session(write=True) as session:
+            session.execute(
+                sqlalchemy.update(CaseRow).where(col(CaseRow.case_id) == spoiled).values(status="denied")
+            )
+        page = desk.client.get("/v1/case-checks", params={"limit": 100}, headers=desk.worker).json()
+        assert [item["case_id"] for item in page["faults"]] == [spoiled]
+        assert "its row says notice denied" in page["faults"][0]["message"]
+        with cases._session(write=True) as session:
+            session.execute(
+                sqlalchemy.update(CaseRow).where(col(CaseRow.case_id) == spoiled).values(status="received")
+            )
+    assert desk.client.get("/v1/case-checks", headers=desk.issuer).status_code == 403

@@ -241,7 +241,8 @@ def test_a_recording_that_is_registered_fails_its_job_before_the_visitor_s_eyes(
         page.wait("document.querySelector('audio').duration > 19")
         case = open_case(client, track)
         desks = ("/desk", "/desk/cases", "/desk/cases/stay-down", case, f"{case}/steps/uphold")
-        for path in (f"/desk/tracks/{track.track_id}", *desks, f"{case}/steps/counter"):
+        taken_in = ("/desk/cases/new", "/desk/cases/checks")
+        for path in (f"/desk/tracks/{track.track_id}", *desks, *taken_in, f"{case}/steps/counter"):
             page.visit(base + path)
             assert run_axe(page) == [], path
             assert page.run("document.documentElement.scrollWidth") <= 1280
@@ -413,3 +414,40 @@ def test_a_case_is_seen_and_moved_on_by_case_workers_alone(client: httpx.Client,
         assert answer.status_code == 422, refused
         assert "This step cannot be taken" in answer.text
     assert client.get(f"{address}/letters/receipt").headers["content-type"].startswith("text/plain")
+
+
+def test_what_came_by_letter_is_taken_in(client: httpx.Client, track: Stamped) -> None:
+    enter(client, make_key(track, Scope.CASE_WORKER)[1])
+    page = client.get("/desk/cases/new")
+    assert "a physical or electronic signature (512(c)(3)(A)(i))" in page.text
+    form = {"form_token": find_token(page), **flatten({**case_forms.NOTICE, "signature": ""})}
+    refused = client.post("/desk/cases/new", data={**form, "tracks": "a" * 16})
+    assert refused.status_code == 422
+    assert "This cannot be taken in" in refused.text
+    assert 'value="ann@label.example"' in refused.text
+    opened = client.post("/desk/cases/new", data={**form, "tracks": track.track_id, "urgent": "on"})
+    case = client.get(opened.headers["location"]).text
+    assert "incomplete" in case
+    assert track.track_id in case
+    asked = client.get("/desk/cases/new?kind=request")
+    form = {"form_token": find_token(asked), **flatten(case_forms.REQUEST)}
+    assert client.post("/desk/cases/new?kind=request", data=form).status_code == 303
+    assert client.post("/desk/cases/new", data={**form, "form_token": ""}).status_code == 403
+
+
+def test_a_case_file_is_checked_on_the_desk(client: httpx.Client, track: Stamped) -> None:
+    case = open_case(client, track)
+    enter(client, make_key(track, Scope.CASE_WORKER)[1])
+    page = client.get("/desk/cases/checks")
+    assert re.search(r"(\d+) of \1 cases on this page hold", page.text)
+    form = {"form_token": find_token(page)}
+    archive = client.post(f"{case}/file", data={"form_token": find_token(client.get(case))}).content
+    held = client.post("/desk/cases/checks", data=form, files={"file": ("case.zip", archive)})
+    assert f"holds: case <code>{case.rpartition('/')[2]}</code>, received" in held.text
+    assert "The keys are the file" not in held.text
+    own = client.post("/desk/cases/checks", data={**form, "own": "on"}, files={"file": ("c.zip", archive)})
+    assert "The keys are the file" in own.text
+    failed = client.post("/desk/cases/checks", data=form, files={"file": ("<b>.zip", archive[:-9])})
+    assert "&lt;b&gt;.zip does not hold" in failed.text
+    assert "<code>form</code>" in failed.text
+    assert client.post("/desk/cases/checks", files={"file": ("case.zip", archive)}).status_code == 403

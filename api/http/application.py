@@ -33,6 +33,8 @@ from ..worker import Worker, settle
 from . import (
     access_routes,
     audit_routes,
+    case_check_routes,
+    case_intake_routes,
     case_routes,
     issue_routes,
     job_routes,
@@ -41,6 +43,7 @@ from . import (
     report_routes,
     sbr_routes,
     service_routes,
+    stay_down_routes,
     tile_routes,
     track_routes,
 )
@@ -56,9 +59,9 @@ JSON_BODY_BYTES = 64 << 10
 STREAM_THREADS = 4
 """Threads that look after jobs for the streams of their events."""
 UPLOAD_PATHS = re.compile(
-    "/v1/(identifications|release-checks|stamps|verifications|stay-down/checks)"
+    "/v1/(identifications|release-checks|stamps|verifications|(case-files|stay-down)/checks)"
     "|/v1/cases/[a-z2-7]{16}/(clips|recordings)|/c2pa/matches/byContent"
-    "|/verify|/desk/recordings|/desk/cases/[a-z2-7]{16}/clips"
+    "|/verify|/desk/recordings|/desk/cases/(checks|[a-z2-7]{16}/clips)"
 )
 DESCRIPTION = """Provenance for audio: issue and stamp tracks, verify files, check proofs.
 
@@ -148,6 +151,10 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         audit_routes,
         issue_routes,
         job_routes,
+        case_intake_routes,
+        case_routes,
+        case_check_routes,
+        stay_down_routes,
         log_routes,
         tile_routes,
         sbr_routes,
@@ -155,8 +162,7 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
         service_routes,
     ):
         app.include_router(module.router)
-    for router in (case_routes.public_router, case_routes.router, case_routes.upload_router):
-        app.include_router(router)
+    app.include_router(stay_down_routes.upload_router)
     add_pages(app)
     add_handlers(app)
     app.add_middleware(JsonBodyLimit)

@@ -17,7 +17,7 @@ from ..casework import (
     withdraw_case,
 )
 from ..installation import Installation
-from . import case_schemas as wire
+from . import case_step_schemas as wire
 from .schemas import Wire
 
 _ACTIONS: dict[type[Wire], Callable[[Installation, str, Any], object]] = {

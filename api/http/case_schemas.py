@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ..caseforms import FORMS
 from ..casestates import STATUSES
 from ..deadlines import LETTERS
-from ..notices import Complaint, CounterNotice, Notice, VerificationRequest
-from ..reasons import Reasons
-from .schemas import HASH, TIME, TRACK_ID, TrackId, Wire
+from ..notices import Notice, VerificationRequest
+from .schemas import HASH, TIME, TrackId, Wire
 
 CASE_ID = "m5q2zt7xk3wa4hbn"
 CaseId = Annotated[str, Field(pattern="^[a-z2-7]{16}$", examples=[CASE_ID])]
@@ -16,6 +16,8 @@ Code = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,63}$", examples=["infring
 Person = Annotated[str | None, Field(pattern="^[0-9a-f]{32}$", description="A person of the vault.")]
 Status = Literal["received", "incomplete", "valid", "upheld", "denied", "restored", "answered", "closed"]
 assert Status.__args__ == STATUSES  # type: ignore[attr-defined]  # of a Literal, at run time
+FormName = Literal["notice", "request", "counter-notice", "complaint", "reasons"]
+assert FormName.__args__ == tuple(FORMS)  # type: ignore[attr-defined]
 LetterName = Literal["receipt", "missing", "counter-notice", "decision", "reasons"]
 assert LetterName.__args__ == LETTERS  # type: ignore[attr-defined]
 
@@ -32,12 +34,21 @@ class CaseRequest(Wire):
 
 
 class MissingField(Wire):
-    """A field that a law asks for and that is not there."""
+    """A field that a law asks for."""
 
     law: Annotated[str, Field(examples=["dmca"])]
     provision: Annotated[str, Field(examples=["512(c)(3)(A)(i)"])]
     field: Annotated[str, Field(examples=["signature"])]
     text: Annotated[str, Field(examples=["a physical or electronic signature"])]
+
+
+class EmptyCaseForm(Wire):
+    """A form to fill in, what is asked for in it, and what each of its statements says if it is `true`."""
+
+    name: Annotated[FormName, Field(examples=["notice"])]
+    form: dict[str, Any]
+    requirements: list[MissingField]
+    statements: dict[str, str]
 
 
 class CaseReceipt(Wire):
@@ -139,125 +150,6 @@ class Case(CaseItem):
     deadlines: list[CaseDeadline]
     timeline: list[CaseStep]
     documents: Annotated[list[str], Field(description="SHA-256 of each signed report.", examples=[[HASH]])]
-
-
-class AcceptStep(Wire):
-    """Take the case up."""
-
-    step: Literal["accept"]
-    despite: Annotated[Code | None, Field(description="Why it is taken up although fields are missing.")] = (
-        None
-    )
-    tracks: Annotated[list[TrackId], Field(default=[], max_length=20, examples=[[TRACK_ID]])]
-
-
-class SupplementStep(Wire):
-    """Add to the form."""
-
-    step: Literal["supplement"]
-    additions: dict[str, Any]
-
-
-class RestrictStep(Wire):
-    """Access was disabled before the decision."""
-
-    step: Literal["restrict"]
-    reasons: Reasons
-
-
-class CounterStep(Wire):
-    """A counter-notice came in."""
-
-    step: Literal["counter"]
-    counter_notice: CounterNotice
-    person: Person = None
-
-
-class CourtStep(Wire):
-    """The claimant told of an action in court."""
-
-    step: Literal["court-action"]
-    text: Annotated[str, Field(max_length=8_000)] = ""
-
-
-class DecideStep(Wire):
-    """Decide the notice."""
-
-    step: Literal["decide"]
-    outcome: Literal["upheld", "denied"]
-    reason: Code
-    reasons: Annotated[Reasons | None, Field(description="Needed to uphold.")] = None
-    override: bool = False
-
-
-class ComplainStep(Wire):
-    """A complaint came in."""
-
-    step: Literal["complain"]
-    complaint: Complaint
-    person: Person = None
-
-
-class DecideComplaintStep(Wire):
-    """Decide the complaint."""
-
-    step: Literal["decide-complaint"]
-    outcome: Literal["confirmed", "reversed"]
-    reason: Code
-
-
-class RestoreStep(Wire):
-    """Put back what was taken down."""
-
-    step: Literal["restore"]
-    reason: Code
-    override: bool = False
-
-
-class WithdrawStep(Wire):
-    """The claimant has withdrawn."""
-
-    step: Literal["withdraw"]
-
-
-class CloseStep(Wire):
-    """Close a case that was never taken up."""
-
-    step: Literal["close"]
-    reason: Code
-
-
-class NoteStep(Wire):
-    """Add a note."""
-
-    step: Literal["note"]
-    text: Annotated[str, Field(min_length=1, max_length=8_000)]
-
-
-class SentStep(Wire):
-    """A letter went out."""
-
-    step: Literal["sent"]
-    letter: LetterName
-    to: Literal["claimant", "respondent"]
-
-
-AnyStep = Annotated[
-    AcceptStep
-    | SupplementStep
-    | RestrictStep
-    | CounterStep
-    | CourtStep
-    | DecideStep
-    | ComplainStep
-    | DecideComplaintStep
-    | RestoreStep
-    | WithdrawStep
-    | CloseStep
-    | NoteStep
-    | SentStep,
-    Field(discriminator="step"),
-]
 
 
 class StayDownEntry(Wire):

@@ -1,4 +1,4 @@
-"""Audio that arrives as a request body: streamed to a file under a byte limit, never held in memory."""
+"""Files that arrive as a request body: streamed to disk under a byte limit, never held in memory."""
 
 import contextlib
 import secrets
@@ -29,26 +29,38 @@ UPLOAD_BODY = {
 
 
 async def receive_upload(request: Request, settings: Settings) -> Path:
+    """Write an audio file in the body to a new file in the incoming folder; the caller removes it.
+
+    Raises
+    ------
+    AudioRefusedError
+        An empty body.
+    TooLargeError, HTTPException, WriteError
+        As `receive_file`, with `settings.limits.max_bytes` as limit.
+    """
+    path = await receive_file(request, settings, limit=settings.limits.max_bytes)
+    if path.stat().st_size == 0:
+        path.unlink()
+        raise AudioRefusedError("empty", "the request has no body")
+    return path
+
+
+async def receive_file(request: Request, settings: Settings, *, limit: int) -> Path:
     """Write the body to a new file in the incoming folder and return it; the caller removes it.
 
     Raises
     ------
     TooLargeError
-        More bytes than `settings.limits.max_bytes`, announced or sent.
-    AudioRefusedError
-        An empty body.
+        More bytes than `limit`, announced or sent.
     HTTPException
-        415 for a form: the file itself is the body here.
+        415 for a form: the file itself is the body here; 400 where the connection ended before the body.
     WriteError
         The disk is full.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     # Not application/x-www-form-urlencoded: that is what curl says of any file when it is told nothing else.
     if kind.startswith("multipart/") or kind == "application/json":
-        raise HTTPException(
-            415, "expected the audio file itself as the body, such as curl --data-binary @FILE"
-        )
-    limit = settings.limits.max_bytes
+        raise HTTPException(415, "expected the file itself as the body, such as curl --data-binary @FILE")
     announced = request.headers.get("content-length", "")
     chunks = request.stream()
     if announced.isdigit() and int(announced) > limit:
@@ -84,8 +96,6 @@ async def _write(chunks: AsyncIterator[bytes], path: Path, limit: int) -> None:
                 await _drain(chunks)
                 raise TooLargeError(f"expected at most {limit} bytes, got more")
             await run_in_threadpool(file.write, chunk)
-    if total == 0:
-        raise AudioRefusedError("empty", "the request has no body")
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -3,7 +3,17 @@
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 
-from . import asset_routes, case_desk, issue_desk, log_pages, sign_in_page, track_pages, verify_page
+from . import (
+    asset_routes,
+    case_checks_page,
+    case_desk,
+    case_intake_page,
+    issue_desk,
+    log_pages,
+    sign_in_page,
+    track_pages,
+    verify_page,
+)
 from .rendering import render
 
 PAGE_PREFIXES = ("/v1/", "/log/", "/.well-known/", "/openapi.json", "/health", "/assets/")
@@ -23,7 +33,17 @@ HEADLINES = {
 
 def add_pages(app: FastAPI) -> None:
     """Add every page to the application, and let browsers see errors as pages."""
-    for module in (asset_routes, verify_page, track_pages, log_pages, sign_in_page, issue_desk, case_desk):
+    for module in (
+        asset_routes,
+        verify_page,
+        track_pages,
+        log_pages,
+        sign_in_page,
+        issue_desk,
+        case_checks_page,
+        case_intake_page,
+        case_desk,  # after its other pages: it takes what stands after /desk/cases/ for the id of a case
+    ):
         app.include_router(module.router, include_in_schema=False)
     app.state.answer_page = answer_page
 

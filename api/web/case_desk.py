@@ -22,7 +22,8 @@ from ..errors import MissingError, RefusedError
 from ..http.authorisation import require_scope
 from ..http.case_actions import take
 from ..http.case_routes import get_letter, get_report
-from ..http.case_schemas import AnyStep, CaseId, LetterName
+from ..http.case_schemas import CaseId, LetterName
+from ..http.case_step_schemas import AnyStep
 from ..http.context import UsedContext
 from ..notices import Complaint, CounterNotice, Form, Notice, VerificationRequest
 from ..outcomes import EXPECTED, classify, describe

@@ -1,7 +1,7 @@
-"""Forms that carry a recording: read as a stream, the file straight into the incoming folder, all bounded.
+"""Forms that carry a file: read as a stream, the file straight into the incoming folder, all bounded.
 
 A form post works without scripts. What a browser sends is multipart/form-data (RFC 7578): one part for each
-field. Of the parts, `file` is the recording; the others are short texts.
+field. Of the parts, `file` is the file; the others are short texts.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ ENVELOPE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Form:
-    """A form that was read: its texts, and the recording with the name that the sender gave it."""
+    """A form that was read: its texts, and the file with the name that the sender gave it."""
 
     texts: Mapping[str, str]
     path: Path
@@ -133,13 +133,13 @@ def _new_file(settings: Settings) -> Iterator[tuple[Path, IO[bytes]]]:
         raise
 
 
-async def receive_form(request: Request, settings: Settings) -> Form:
-    """Read a form with a recording; the caller removes its file.
+async def receive_form(request: Request, settings: Settings, *, limit: int | None = None) -> Form:
+    """Read a form with a file; the caller removes it.
 
     Raises
     ------
     TooLargeError
-        A file of more bytes than `settings.limits.max_bytes`, or a long text.
+        A file of more bytes than `limit`, by default that of recordings; or a long text.
     AudioRefusedError
         No file, or an empty one.
     RefusedError
@@ -151,7 +151,7 @@ async def receive_form(request: Request, settings: Settings) -> Form:
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not 1 <= len(boundary) <= 256:
         raise HTTPException(415, "expected a form as multipart/form-data")
-    limit = settings.limits.max_bytes
+    limit = settings.limits.max_bytes if limit is None else limit
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit + ENVELOPE_BYTES:
         raise TooLargeError(f"expected at most {limit} bytes, got {announced}")
@@ -166,5 +166,5 @@ async def receive_form(request: Request, settings: Settings) -> Form:
         if not reader.ended:
             raise RefusedError("the form breaks off before its end")
         if not reader.written:
-            raise AudioRefusedError("empty", "choose a recording first: the form came without one")
-        return Form(reader.texts, path, reader.file_name or "recording")
+            raise AudioRefusedError("empty", "choose a file first: the form came without one")
+        return Form(reader.texts, path, reader.file_name or "file")
