@@ -91,15 +91,19 @@ class ForkServer:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-I", str(FORK_SERVER), str(self._program), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_make_environment(),
-                cwd="/",
-            )
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-I", str(FORK_SERVER), str(self._program), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=_make_environment(),
+                    cwd="/",
+                )
+            except BaseException:
+                ours.close()
+                raise
         self._running = process, ours
         return ours
 

@@ -2,7 +2,7 @@
 
 libsndfile reads WAV, FLAC, Ogg Vorbis, Opus, MP3 and AIFF, in a child process of its own (`api/decoder.py`)
 that has little memory, little processor time and no right to write. This side passes the open file, counts
-what comes back, and refuses what is outside the limits:
+what comes back, and refuses what is outside the limits, since a file may have taken the child over:
 
     with open_recording(path, DEFAULT_LIMITS) as recording:
         for block in recording.blocks():        # float32 (channels, samples)
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from .errors import AudioRefusedError, TooLargeError
 DECODER = Path(__file__).with_name("decoder.py")
 STALL_S = 60.0  # the child writes a block in milliseconds; this long without one is a hang
 HEADER_BYTES = 4096
+NOTES_BYTES = 64 << 10
 BLOCK_BYTES = 1 << 20
 EXIT_REFUSED, EXIT_DAMAGED = 4, 5
 
@@ -65,20 +66,13 @@ class AudioFormat:
 class Recording:
     """An audio file being decoded; made by `open_recording`."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, limits: Limits) -> None:
         self._child = child
+        self._limits = limits
         self._buffer = b""
         self.samples = 0
         self.damage = ""
-        header = self._read_header()
-        self.format = AudioFormat(
-            container=header["container"],
-            subtype=header["subtype"],
-            sample_rate=header["sample_rate"],
-            channels=header["channels"],
-            claimed_samples=header["frames"],
-        )
-        self.damage = header["damage"]
+        self.format, self.damage = _parse_header(self._read_header(), limits)
 
     def __enter__(self) -> "Recording":
         return self
@@ -122,32 +116,39 @@ class Recording:
                     "not-finite", f"a sample after {self.seconds:.1f} s is not a finite number"
                 )
             self.samples += block.shape[1]
+            if self.samples > self._limits.max_seconds * self.format.sample_rate:
+                detail = f"expected at most {self._limits.max_seconds} s of audio, got more"
+                raise AudioRefusedError("too-long", detail)
             yield np.ascontiguousarray(block, dtype=np.float32)
         self._finish()
         if self.samples == 0:
             raise AudioRefusedError("no-samples", "the file holds no samples")
 
     def _read_chunk(self) -> bytes:
-        output = self._child.output.fileno()
-        if not select.select([output], [], [], STALL_S)[0]:
-            raise AudioRefusedError("decoder-failed", f"the decoder gave nothing for {STALL_S:.0f} s")
-        return os.read(output, 1 << 20)
+        return _read_some(self._child.output)
 
-    def _read_header(self) -> dict[str, Any]:
-        while b"\n" not in self._buffer:
+    def _read_notes(self) -> list[str]:
+        """Return the lines that the child has left beside the samples, its report the last of them."""
+        notes = b""
+        while len(notes) < NOTES_BYTES and (chunk := _read_some(self._child.notes)):
+            notes += chunk
+        return notes.decode("utf-8", "replace").strip().splitlines()
+
+    def _read_header(self) -> bytes:
+        while b"\n" not in self._buffer[:HEADER_BYTES]:
+            if len(self._buffer) >= HEADER_BYTES:
+                raise AudioRefusedError("decoder-failed", "the decoder did not say what the file holds")
             chunk = self._read_chunk()
             if not chunk:
                 self._finish()
                 raise AudioRefusedError("decoder-failed", "the decoder ended without a word")
             self._buffer += chunk
         line, self._buffer = self._buffer.split(b"\n", 1)
-        assert len(line) <= HEADER_BYTES
-        header: dict[str, Any] = json.loads(line)
-        return header
+        return line
 
     def _finish(self) -> None:
         """Wait for the child and turn its exit status into damage or an error."""
-        notes = self._child.notes.read().decode("utf-8", "replace").strip().splitlines()
+        notes = self._read_notes()
         try:
             status = self._child.wait(STALL_S)
         except TimeoutError as error:
@@ -155,14 +156,52 @@ class Recording:
         if status == 0:
             return
         if status in (EXIT_REFUSED, EXIT_DAMAGED):
-            note = json.loads(notes[-1])
+            code, detail = _parse_report(notes)
             if status == EXIT_REFUSED:
-                raise AudioRefusedError(note["code"], note["detail"])
-            self.damage = note["detail"]
+                raise AudioRefusedError(code, detail)
+            self.damage = detail
             return
         raise AudioRefusedError(
             "decoder-failed", f"the decoder ended with status {status} (a limit, or a crash)"
         )
+
+
+def _read_some(pipe: BinaryIO) -> bytes:
+    """Return what comes next from the child, b"" at the end; AudioRefusedError where nothing comes."""
+    if not select.select([pipe.fileno()], [], [], STALL_S)[0]:
+        raise AudioRefusedError("decoder-failed", f"the decoder gave nothing for {STALL_S:.0f} s")
+    return os.read(pipe.fileno(), 1 << 20)
+
+
+def _parse_report(notes: list[str]) -> tuple[str, str]:
+    """Return code and detail of a decoder's report, the last of its notes."""
+    try:
+        report = json.loads(notes[-1])
+        return str(report["code"]), str(report["detail"])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise AudioRefusedError("decoder-failed", "the decoder did not say why it ended") from error
+
+
+def _parse_header(line: bytes, limits: Limits) -> tuple[AudioFormat, str]:
+    """Return what the decoder says of a file, and of its damage; AudioRefusedError for what it never says."""
+    try:
+        header = json.loads(line)
+        found = AudioFormat(
+            container=str(header["container"]),
+            subtype=str(header["subtype"]),
+            sample_rate=int(header["sample_rate"]),
+            channels=int(header["channels"]),
+            claimed_samples=int(header["frames"]),
+        )
+        damage = str(header["damage"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise AudioRefusedError("decoder-failed", "the decoder did not say what the file holds") from error
+    if not (
+        1 <= found.channels <= limits.max_channels
+        and limits.min_sample_rate <= found.sample_rate <= limits.max_sample_rate
+    ):
+        raise AudioRefusedError("decoder-failed", "the decoder let pass what is outside the limits")
+    return found, damage
 
 
 def open_recording(path: Path, limits: Limits) -> Recording:
@@ -193,7 +232,7 @@ def open_recording(path: Path, limits: Limits) -> Recording:
         }
         child = Child(DECODER, orders, file)
     try:
-        return Recording(child)
+        return Recording(child, limits)
     except BaseException:
         child.close()
         raise

@@ -87,7 +87,10 @@ class Reading:
             return _unreadable(f"reading took more than {WAIT_S:.0f} s")
         if status != 0:
             return _unreadable(f"the reader ended with status {status}: a limit, or a crash")
-        return _parse(json.loads(answer))
+        try:
+            return _parse(json.loads(answer))
+        except (ValueError, KeyError, TypeError):  # of a child that a file has taken over
+            return _unreadable("the reader gave no answer that it gives")
 
     def _read(self, until_s: float) -> bytes:
         """Read to the end, or a little more than is taken."""

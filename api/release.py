@@ -61,11 +61,10 @@ def hold_incoming(installation: Installation, track_id: str) -> Iterator[Path]:
     folder = installation.settings.incoming / track_id
     lock = locate_lock(installation, track_id)
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open_lock(lock, fcntl.LOCK_EX)
     except OSError as error:
         raise WriteError(f"{lock}: cannot be made: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:
             folder.mkdir(mode=0o755)
         except OSError as error:
@@ -178,14 +177,32 @@ def locate_lock(installation: Installation, track_id: str) -> Path:
 @contextlib.contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
     """Take a lock for a while, unless somebody holds it: gives whether it was taken."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-            path.unlink(missing_ok=True)
+        descriptor = _open_lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+        return
+    try:
+        yield True
+        path.unlink(missing_ok=True)
     finally:
+        os.close(descriptor)
+
+
+def _open_lock(path: Path, operation: int) -> int:
+    """Open and lock a file that its holder removes before it lets go; BlockingIOError where it may not wait.
+
+    Between opening and locking the holder may have gone: the lock is then that of a file without a name,
+    which keeps nobody out, and is taken anew.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, operation)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)

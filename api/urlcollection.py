@@ -191,9 +191,11 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to a host; ItemError where one of its addresses is not public."""
+        """Connect to a host; ItemError where one of its addresses is not public, or its name is none."""
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:
+            raise ItemError("not-an-address") from error  # a label that no name can have
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         addresses = list(dict.fromkeys(str(item[4][0]) for item in found))

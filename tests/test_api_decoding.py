@@ -194,6 +194,38 @@ def test_a_decoder_that_exceeds_its_memory_is_an_error_and_not_a_crash(tmp_path:
     assert error.code == "decoder-failed"
 
 
+HEADER = {
+    "container": "WAV",
+    "subtype": "FLOAT",
+    "sample_rate": 8000,
+    "channels": 1,
+    "frames": 1,
+    "damage": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("'x' * 10_000_000", "decoder-failed"),
+        ("'none of it\\n'", "decoder-failed"),
+        ("'[]\\n'", "decoder-failed"),
+        (f"json.dumps({ {**HEADER, 'channels': 99} }) + chr(10)", "decoder-failed"),
+        (f"json.dumps({ {**HEADER, 'sample_rate': 0} }) + chr(10)", "decoder-failed"),
+        (f"json.dumps({HEADER}) + chr(10) + chr(0) * 4_000_000", "too-long"),
+    ],
+    ids=["no line", "no JSON", "no object", "channels", "rate", "samples"],
+)
+def test_a_decoder_that_a_file_has_taken_over_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, code: str
+) -> None:
+    decoder = tmp_path / "decoder.py"
+    decoder.write_text(f"import json, sys\nsys.stdout.write({said})\n")
+    monkeypatch.setattr("api.decoding.DECODER", decoder)
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    assert refused(tmp_path / "a.wav", dataclasses.replace(DEFAULT_LIMITS, max_seconds=60)).code == code
+
+
 def test_the_decoder_is_ended_when_the_reader_leaves(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(60.0), RATE)
     with open_recording(tmp_path / "a.wav", DEFAULT_LIMITS) as recording:

@@ -1,5 +1,6 @@
 """Issuing and stamping: what is registered, what is refused, and what a fault at each step leaves."""
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -284,6 +285,25 @@ def test_work_in_progress_of_another_process_is_left_alone(stamped: Stamped) -> 
             assert folder.is_dir()
         assert recover(installation).removed == ("a" * 16,)
         assert not folder.exists()
+
+
+def test_a_lock_whose_file_was_removed_before_it_was_taken_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, take = tmp_path / "a.lock", fcntl.flock
+    gone = iter([True])
+
+    def take_late(descriptor: int, operation: int) -> None:
+        if next(gone, False):
+            path.unlink()  # as its holder does, who lets go just now
+        take(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", take_late)
+    with api.release.try_lock(path) as mine:
+        assert mine
+        with api.release.try_lock(path) as another:
+            assert not another
+    assert not path.exists()
 
 
 def test_an_incoming_folder_that_cannot_be_written_is_an_error(stamped: Stamped, song: Audio) -> None:

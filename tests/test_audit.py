@@ -228,6 +228,15 @@ def test_what_cannot_be_had_is_named(
     assert list((tmp_path / "fetched").iterdir()) == []
 
 
+def test_a_name_that_cannot_be_one_is_that_item_s_fault(tmp_path: Path) -> None:
+    long = "a" * 64
+    listing = tmp_path / "list"
+    listing.write_text(f"https://{long}.media.example.org/a.flac\n", encoding="ascii")
+    collection = UrlCollection(listing, UrlPolicy(("*.media.example.org",)), tmp_path)
+    with pytest.raises(ItemError, match="not-an-address"), collection.hold(collection.list_items()[0]):
+        pass
+
+
 def test_a_name_that_leads_to_a_private_network_is_not_connected_to(server: str) -> None:
     with pytest.raises(ItemError, match="private-address"):
         GuardedBackend().connect_tcp("localhost", int(server.rsplit(":", 1)[1]))
