@@ -1,7 +1,8 @@
 """Sections of tracks and their marks: for one seed the same in every benchmark; kept between trials.
 
 A system is named by a text: provenote, provenote@1.5 (at strength 1.5), provenote-candidate (the test for one
-known mark), provenote-registry (reading with a registry of marks at hand), audiowmark=PROGRAM,
+known mark), provenote-placed (that of a recording that is known as well), provenote-registry (reading with a
+registry of marks at hand), audiowmark=PROGRAM,
 audiowmark-speed@15=PROGRAM, perth=PYTHON, aware=PYTHON.
 """
 
@@ -12,7 +13,17 @@ from pathlib import Path
 
 from benchmarks.music import SAMPLE_RATE, Track, load
 from benchmarks.peers import Audiowmark, NeuralPeer
-from benchmarks.systems import CANDIDATE, OURS, REGISTRY, CandidateTest, Provenote, RegistryReading, System
+from benchmarks.systems import (
+    CANDIDATE,
+    OURS,
+    PLACED,
+    REGISTRY,
+    CandidateTest,
+    PlacedTest,
+    Provenote,
+    RegistryReading,
+    System,
+)
 from benchmarks.tools import Audio, BenchmarkError
 
 SECTION_S = 90.0  # how much of a long track is marked and cut from
@@ -30,7 +41,7 @@ def open_system(text: str) -> System:
     name, _, program = text.partition("=")
     form = re.fullmatch(r"([a-z-]+)(?:@(\d+(?:\.\d+)?))?", name)
     base, strength = (form[1], float(form[2]) if form[2] else None) if form else (name, None)
-    ours = {OURS: Provenote, CANDIDATE: CandidateTest, REGISTRY: RegistryReading}
+    ours = {OURS: Provenote, CANDIDATE: CandidateTest, PLACED: PlacedTest, REGISTRY: RegistryReading}
     if base in ours and not program:
         return ours[base](strength=strength)
     if base in ("audiowmark", "audiowmark-speed") and program:
@@ -39,7 +50,7 @@ def open_system(text: str) -> System:
     if base in ("perth", "aware") and program and strength is None:
         return NeuralPeer(program, name=name)
     raise BenchmarkError(
-        "expected a system as provenote[-candidate|-registry][@STRENGTH], "
+        "expected a system as provenote[-candidate|-placed|-registry][@STRENGTH], "
         f"audiowmark[-speed][@STRENGTH]=PROGRAM, perth=PYTHON or aware=PYTHON, got {text!r}"
     )
 

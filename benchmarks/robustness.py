@@ -8,8 +8,9 @@ by one in a log next to the result, so an interrupted run goes on; those of othe
 not used again.
 
 --candidate adds the test for one known mark as a system of its own, with another payload of the key as its
-control; --registry adds reading with 1,000 registered marks at hand, as the service reads;
---strengths tries ours at several strengths; --peer puts others beside it (see docs/benchmarks.md).
+control; --placed the same where the recording is registered, so that its fingerprint names the place;
+--registry adds reading with 1,000 registered marks at hand, as the service reads; --strengths tries ours at
+several strengths; --peer puts others beside it (see docs/benchmarks.md).
 """
 
 import argparse
@@ -42,7 +43,7 @@ from benchmarks.report import (
     show_progress,
     write_json,
 )
-from benchmarks.systems import CANDIDATE, OURS, REGISTRY, Reading, name_marker
+from benchmarks.systems import CANDIDATE, OURS, PLACED, REGISTRY, Reading, name_marker
 from benchmarks.tools import Audio, BenchmarkError
 from benchmarks.trials import TrialLog, run_trials
 
@@ -151,7 +152,7 @@ def plan_trials(options: argparse.Namespace, systems: Sequence[str]) -> list[Tri
     trials = []
     for number, track in enumerate(tracks):
         for system in systems:
-            ours = shorten(system).partition("@")[0] in (OURS, CANDIDATE, REGISTRY)
+            ours = shorten(system).partition("@")[0] in (OURS, CANDIDATE, PLACED, REGISTRY)
             common: Row = {
                 "system": system,
                 "version": open_system(system).version,
@@ -160,7 +161,7 @@ def plan_trials(options: argparse.Namespace, systems: Sequence[str]) -> list[Tri
                 "track": track,
                 "seed": options.seed,
             }
-            if system == name_marker(system):
+            if system == name_marker(system) and PLACED not in system:
                 trials.append(Trial(**common))
             other = tracks[(number + 1) % len(tracks)]
             trials += [
@@ -177,6 +178,8 @@ def list_systems(options: argparse.Namespace) -> list[str]:
     """The systems that the options name, ours first."""
     ours = [f"{OURS}@{strength:g}" for strength in options.strengths] or [OURS]
     tests = [name.replace(OURS, CANDIDATE) for name in ours] if options.candidate else []
+    if options.placed:
+        tests += [name.replace(OURS, PLACED) for name in ours]
     if options.registry:
         tests += [name.replace(OURS, REGISTRY) for name in ours]
     systems = [*ours, *tests, *options.peer]
@@ -196,6 +199,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=1, help="clips per track, attack and length")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--candidate", action="store_true", help="also test for the known mark")
+    parser.add_argument("--placed", action="store_true", help="the same, placed by the fingerprint")
     parser.add_argument("--registry", action="store_true", help="also read with a registry of 1,000 marks")
     parser.add_argument("--strengths", default="", help="embedding strengths of ours, as 0.7,1,1.4")
     parser.add_argument("--peer", action="append", default=[], help="as audiowmark=PATH; may be given again")

@@ -11,12 +11,15 @@ from typing import Any, Protocol
 
 import watermark
 from benchmarks.tools import Audio, BenchmarkError
+from watermark import identity
 
 EXACT, WRONG, NONE = "exact", "wrong", "none"
 OURS = "provenote"
 CANDIDATE = f"{OURS}-candidate"
+PLACED = f"{OURS}-placed"
 REGISTRY = f"{OURS}-registry"
 REGISTERED = 1_000
+PRESENT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class CandidateTest(Provenote):
 
     def read(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Reading:
         own, other = (
-            watermark.match_candidate(
+            self.match(
                 audio,
                 sample_rate=sample_rate,
                 watermark_key=derive(secret, "watermark key", 32),
@@ -127,13 +130,68 @@ class CandidateTest(Provenote):
             )
             for label in ("payload", "another payload")
         )
-        outcome = WRONG if other.present else EXACT if own.present else NONE
-        facts = {
-            "p": own.false_alarm_probability,
-            "present": own.present,
-            "p_other": other.false_alarm_probability,
-        }
-        return Reading(outcome, facts)
+        outcome = WRONG if other < PRESENT else EXACT if own < PRESENT else NONE
+        return Reading(outcome, {"p": own, "present": own < PRESENT, "p_other": other})
+
+    def match(self, audio: Audio, *, sample_rate: int, watermark_key: bytes, payload: bytes) -> float:
+        """Test for one payload; return the bound on the false-alarm probability."""
+        return watermark.match_candidate(
+            audio, sample_rate=sample_rate, watermark_key=watermark_key, payload=payload
+        ).false_alarm_probability
+
+
+class PlacedTest(CandidateTest):
+    """The same test where the recording is known as well, as of a track that a claimant or a fingerprint
+    names: at the places that its fingerprint gives, and by the search; the better of both, counted double.
+    """
+
+    claim = "one known mark of a registered recording present at p < 1e-6; wrong: another payload present"
+
+    def __init__(self, *, strength: float | None = None) -> None:
+        super().__init__(strength=strength)
+        self.name = self.name.replace(CANDIDATE, PLACED)
+        self._fingerprints: dict[bytes, identity.Fingerprint] = {}
+
+    def mark(self, audio: Audio, *, sample_rate: int, secret: bytes) -> Audio:
+        """Mark a recording, and register what came out under its watermark key."""
+        marked = super().mark(audio, sample_rate=sample_rate, secret=secret)
+        key = derive(secret, "watermark key", 32)
+        self._fingerprints[key] = identity.extract(marked, sample_rate=sample_rate)
+        return marked
+
+    def match(self, audio: Audio, *, sample_rate: int, watermark_key: bytes, payload: bytes) -> float:
+        searched = super().match(audio, sample_rate=sample_rate, watermark_key=watermark_key, payload=payload)
+        found = self._identify(audio, sample_rate, self._fingerprints[watermark_key])
+        if not found.matches:
+            return min(1.0, 2 * searched)
+        matcher = watermark.PlacedMatcher(
+            sample_rate=sample_rate,
+            channels=audio.shape[0],
+            watermark_key=watermark_key,
+            payload=payload,
+            placements=[place_match(match) for match in found.matches],
+        )
+        matcher.push(audio)
+        return min(1.0, 2 * min(searched, matcher.finish().false_alarm_probability))
+
+    def _identify(
+        self, audio: Audio, sample_rate: int, fingerprint: identity.Fingerprint
+    ) -> identity.Identification:
+        """Look for the recording in a clip, in an index of this one alone."""
+        segment = identity.build_segment({0: fingerprint.landmarks}, identity.PROFILE.rich)
+        index = identity.Index((segment,), lambda _: fingerprint.sketch)
+        return identity.identify(identity.extract_query(audio, sample_rate=sample_rate), index)
+
+
+def place_match(match: identity.Match) -> watermark.ClipPlacement:
+    """A fingerprint's match as a placement for the test of a mark."""
+    return watermark.ClipPlacement(
+        start_s=match.query_start_s,
+        end_s=match.query_end_s,
+        track_start_s=match.placement.track_start_s,
+        speed=match.placement.time_scale,
+        pitch_semitones=match.placement.pitch_semitones,
+    )
 
 
 class RegistryReading(Provenote):
@@ -155,5 +213,7 @@ class RegistryReading(Provenote):
 
 
 def name_marker(system: str) -> str:
-    """The system that marks for `system`: the other readers of ours read what ours marked."""
+    """The system that marks for `system`: the other readers of ours read what ours marked; the one that
+    registers what it marks marks the same by itself.
+    """
     return system.replace(CANDIDATE, OURS).replace(REGISTRY, OURS)

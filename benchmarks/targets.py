@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from benchmarks.systems import CANDIDATE, OURS, REGISTRY
+from benchmarks.systems import CANDIDATE, OURS, PLACED, REGISTRY
 
 _DESYNC = {5.0: 0.85, 10.0: 0.97, 30.0: 1.0}
 TARGETS: Mapping[str, Mapping[float, float]] = {
@@ -23,6 +23,6 @@ CANDIDATE_TARGETS: Mapping[float, float] = {5.0: 0.95}
 def find_target(system: str, family: str, clip_s: float) -> float | None:
     """The share to reach, or None where none was set: other systems, other lists, other lengths."""
     name = system.partition("@")[0]
-    if family not in TARGETS or name not in (OURS, CANDIDATE, REGISTRY):
+    if family not in TARGETS or name not in (OURS, CANDIDATE, PLACED, REGISTRY):
         return None
-    return (CANDIDATE_TARGETS if name == CANDIDATE else TARGETS[family]).get(clip_s)
+    return (CANDIDATE_TARGETS if name in (CANDIDATE, PLACED) else TARGETS[family]).get(clip_s)

@@ -24,7 +24,7 @@ from benchmarks.marking import open_system
 from benchmarks.music import Track, write_list
 from benchmarks.rates import count_one
 from benchmarks.report import run_main
-from benchmarks.systems import EXACT, NONE, WRONG, CandidateTest, Provenote, Reading, derive
+from benchmarks.systems import EXACT, NONE, WRONG, CandidateTest, PlacedTest, Provenote, Reading, derive
 from benchmarks.tools import BenchmarkError
 
 Audio = NDArray[np.float32]
@@ -228,6 +228,25 @@ def test_the_candidate_test_is_absent_for_another_mark(music: Callable[..., Audi
     options = {"sample_rate": RATE, "watermark_key": derive(b"one", "watermark key", 32)}
     other = watermark.embed(audio, **options, payload=derive(b"one", "another payload", 8))
     assert system.read(other, sample_rate=RATE, secret=b"one").outcome == WRONG
+
+
+def test_the_placed_test_tells_weaker_marks_than_the_search(music: Callable[..., Audio]) -> None:
+    searched, placed, audio = CandidateTest(), PlacedTest(), music(12.0, seed=6)
+    marked = placed.mark(audio, sample_rate=RATE, secret=b"one")[:, 4 * RATE : 9 * RATE]
+    noise = np.random.default_rng(1).standard_normal(marked.shape).astype(np.float32)
+    noisy = marked + noise * (0.2 * marked.std())
+    with_place = placed.read(noisy, sample_rate=RATE, secret=b"one")
+    without = searched.read(noisy, sample_rate=RATE, secret=b"one")
+    assert with_place.outcome == EXACT
+    assert with_place.facts["p"] < 1e-2 * without.facts["p"]
+    assert with_place.facts["p_other"] > 1e-6
+    # Sound that is not the recording's is searched alone.
+    other = music(5.0, seed=8)
+    alone = placed.read(other, sample_rate=RATE, secret=b"one")
+    assert alone.outcome == NONE
+    assert alone.facts["p"] == pytest.approx(
+        min(1.0, 2 * searched.read(other, sample_rate=RATE, secret=b"one").facts["p"])
+    )
 
 
 def test_a_strength_is_set_or_refused(music: Callable[..., Audio]) -> None:

@@ -12,7 +12,7 @@ own placement out of H (Hoeffding 1963):
 and the smallest of these over k, times n, bounds the false-alarm probability of the answer. Where blocks
 differ, the first few segments that do not show the mark plainly are also taken as pieces of a second, each at
 its own place of the whole sequence at the plain speed, and added in the same way: so a recording that was
-cut up, spliced or put in another order is told. Both answers are asked for, so each counts double.
+cut up, spliced or put in another order is told. Where both answers are asked for, each counts double.
 """
 
 import math
@@ -141,7 +141,7 @@ class CandidateMatcher:
         """Return the outcome for everything pushed."""
         for start, audio in self._segmenter.finish():
             self._read(start, audio)
-        ways = ((self._found, self._most_placements), (self._pieces, places_searched(self._pattern)))
+        ways = self._ways()
         log_p, found = min(
             ((self._log_probability(some, tried), some) for some, tried in ways), key=lambda way: way[0]
         )
@@ -155,6 +155,13 @@ class CandidateMatcher:
             if strongest
             else None,
         )
+
+    def _ways(self) -> list[tuple[Sequence[Found], int]]:
+        """Return what was found, and in how many placements each, in every way that the mark is asked for."""
+        ways: list[tuple[Sequence[Found], int]] = [(self._found, self._most_placements)]
+        if self._pattern.masks is not None:
+            ways.append((self._pieces, places_searched(self._pattern)))
+        return ways
 
     def _log_probability(self, some: Sequence[Found], tried: int) -> float:
         """Return the log bound for what was found added, best first, where each is the best of `tried`."""

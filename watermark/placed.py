@@ -1,8 +1,8 @@
-"""Testing for one known mark where it is known how the clip lies in the marked track, as a fingerprint tells.
+"""Testing for one known mark where it is known how the clip lies in the marked track.
 
-Speed, pitch and place being given to within a few hundredths of a second, the pattern need not be searched: a
-few hundred placements around the given one are tried instead of millions, which is faster, and lets weaker
-marks be told, since each placement tried must be paid for (`candidate` has the bound).
+Speed, pitch and place being given to within a few hundredths of a second, the pattern need not be searched:
+one to three hundred placements around the given one are tried instead of millions, which is faster, and lets
+weaker marks be told, since each placement tried must be paid for (`candidate` has the bound).
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,11 @@ from .synchronisation import refine
 
 FloatArray = npt.NDArray[np.float32]
 
-# What a fingerprint's placement may be wrong by, and the steps in which that is tried.
+# What a fingerprint's placement may be wrong by, and the steps in which that is tried: in frames at the
+# middle of a segment, by scales that move its ends by half a frame from one to the next, in bands.
 MOVES_FRAMES = np.arange(-4.0, 4.5, 1.0)
-SCALES = 1 + np.arange(-0.002, 0.00225, 0.0005)
+MOST_SCALE_ERROR = 0.002
+SCALE_STEP_FRAMES = 0.5
 SHIFTS_BANDS = np.array([-0.5, 0.0, 0.5])
 REFINED = 2
 # What refining one placement tries at most.
@@ -92,6 +94,9 @@ class PlacedMatcher(CandidateMatcher):
         cells = read_cells(segment, self._layout, best).astype(np.float32)
         self._found.append(Found(start_s, best, cells))
 
+    def _ways(self) -> list[tuple[Sequence[Found], int]]:
+        return [(self._found, self._most_placements)]
+
     def _longest(self, start_s: float, end_s: float) -> ClipPlacement | None:
         """Return the placement that covers most of a stretch of the clip; None where none covers a second."""
 
@@ -109,7 +114,9 @@ class PlacedMatcher(CandidateMatcher):
         start = ((track_s - given.track_start_s) / given.speed - start_s) / hop_s + 0.5
         middle = frames / 2
         placements = []
-        for ratio in SCALES:
+        step = SCALE_STEP_FRAMES / middle
+        most = int(MOST_SCALE_ERROR / step)
+        for ratio in 1 + step * np.arange(-most, most + 1):
             scale = given.speed * float(ratio)
             # The middle of the segment stays where it is.
             turned = middle - (middle - start) / float(ratio)
