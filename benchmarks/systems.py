@@ -142,7 +142,8 @@ class CandidateTest(Provenote):
 
 class PlacedTest(CandidateTest):
     """The same test where the recording is known as well, as of a track that a claimant or a fingerprint
-    names: at the places that its fingerprint gives, and by the search; the better of both, counted double.
+    names: at the places that its fingerprint gives, and where that shows nothing by the search. Both count
+    double.
     """
 
     claim = "one known mark of a registered recording present at p < 1e-6; wrong: another payload present"
@@ -160,19 +161,22 @@ class PlacedTest(CandidateTest):
         return marked
 
     def match(self, audio: Audio, *, sample_rate: int, watermark_key: bytes, payload: bytes) -> float:
-        searched = super().match(audio, sample_rate=sample_rate, watermark_key=watermark_key, payload=payload)
         found = self._identify(audio, sample_rate, self._fingerprints[watermark_key])
-        if not found.matches:
-            return min(1.0, 2 * searched)
-        matcher = watermark.PlacedMatcher(
-            sample_rate=sample_rate,
-            channels=audio.shape[0],
-            watermark_key=watermark_key,
-            payload=payload,
-            placements=[place_match(match) for match in found.matches],
-        )
-        matcher.push(audio)
-        return min(1.0, 2 * min(searched, matcher.finish().false_alarm_probability))
+        placed = 1.0
+        if found.matches:
+            matcher = watermark.PlacedMatcher(
+                sample_rate=sample_rate,
+                channels=audio.shape[0],
+                watermark_key=watermark_key,
+                payload=payload,
+                placements=[place_match(match) for match in found.matches],
+            )
+            matcher.push(audio)
+            placed = matcher.finish().false_alarm_probability
+        if 2 * placed < PRESENT:
+            return 2 * placed
+        searched = super().match(audio, sample_rate=sample_rate, watermark_key=watermark_key, payload=payload)
+        return min(1.0, 2 * placed, 2 * searched)
 
     def _identify(
         self, audio: Audio, sample_rate: int, fingerprint: identity.Fingerprint

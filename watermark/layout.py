@@ -39,8 +39,8 @@ class Layout:
     pilot_chips: npt.NDArray[np.int8]
     # +1 or -1 where a cell carries the codeword, else 0; int8.
     payload_chips: npt.NDArray[np.int8]
-    # Codeword position of a payload cell, else 0; int64.
-    codeword_position: npt.NDArray[np.int64]
+    # Codeword position of a payload cell, else 0; int16, since layouts of many keys are kept.
+    codeword_position: npt.NDArray[np.int16]
     # int8 (blocks, period_columns, rows), +1 or -1, +1 for the pilot's cells; None where there is one block.
     masks: npt.NDArray[np.int8] | None
 
@@ -50,7 +50,8 @@ class Layout:
         return (self.sync_chips + self.payload_chips * signs[self.codeword_position]).astype(np.int8)
 
 
-@lru_cache(maxsize=64)
+# Enough for 32 epochs in each of four profiles, a tenth of a megabyte each.
+@lru_cache(maxsize=128)
 def layout_of(watermark_key: bytes, profile: Profile) -> Layout:
     """Return the layout of `profile` under `watermark_key` (32 bytes)."""
     check_watermark_key(watermark_key)
@@ -69,7 +70,7 @@ def layout_of(watermark_key: bytes, profile: Profile) -> Layout:
     )
     cells = np.flatnonzero(~is_sync)
     interleaved = KeyStream(watermark_key, profile.name, "interleaver").permutation(cells.size)
-    codeword_position = np.zeros(columns * rows, np.int64)
+    codeword_position = np.zeros(columns * rows, np.int16)
     codeword_position[cells[interleaved]] = np.arange(cells.size) % profile.codeword_bits
     return Layout(
         profile=profile,
