@@ -5,17 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import MissingError
-from .notices import (
-    STATEMENTS,
-    Complaint,
-    CounterNotice,
-    Form,
-    Missing,
-    Notice,
-    VerificationRequest,
-    find_missing,
-)
+from .notices import STATEMENTS, Complaint, CounterNotice, Form, Notice, VerificationRequest
 from .reasons import Reasons, find_missing_reasons
+from .requirements import Missing, find_missing
 
 FORMS: Mapping[str, type[Form]] = {
     "notice": Notice,

@@ -23,17 +23,9 @@ from .deadlines import RECEIPT, TIME_FORMAT, parse_time
 from .deskkey import open_desk_key
 from .errors import MissingError, OverloadError, RefusedError
 from .installation import Installation, now
-from .notices import (
-    Form,
-    Missing,
-    Notice,
-    VerificationRequest,
-    check_size,
-    find_missing,
-    is_substantial,
-    parse_form,
-)
+from .notices import Form, Notice, VerificationRequest, check_size, parse_form
 from .registry import RELEASED
+from .requirements import Missing, find_missing, is_substantial
 
 MAX_TRACKS = 20
 CODE_BYTES = 24

@@ -21,15 +21,9 @@ from .deadlines import LETTERS, find_complaint_end, find_window
 from .deskkey import open_desk_key
 from .errors import MissingError, RefusedError
 from .installation import Installation, now
-from .notices import (
-    DMCA,
-    Complaint,
-    CounterNotice,
-    check_size,
-    find_missing,
-    list_missing,
-)
+from .notices import DMCA, Complaint, CounterNotice, check_size
 from .reasons import Reasons, find_missing_reasons, state_reasons
+from .requirements import find_missing, list_missing
 
 MAX_NOTE_CHARACTERS = 8_000
 SIDES = ("claimant", "respondent")

@@ -26,7 +26,8 @@ from .deadlines import (
     find_window,
 )
 from .errors import ConflictError, MissingError
-from .notices import REQUIREMENTS, STATEMENTS, Notice, VerificationRequest
+from .notices import STATEMENTS, Notice, VerificationRequest
+from .requirements import REQUIREMENTS
 
 ERASED = "(what was written here was erased)"
 DISCLAIMER = (

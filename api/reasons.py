@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool
 
-from .notices import DSA, Form, Line, Missing, Prose
+from .notices import DSA, Form, Line, Prose
+from .requirements import Missing
 
 MEASURES = ("removal", "disabling", "demotion", "demonetisation", "suspension")
 SOURCES = ("notice", "own-initiative", "court-order")

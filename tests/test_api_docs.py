@@ -1,9 +1,15 @@
 """The documents repeat tables of the program: they must say the same."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
 
 from api.access import SCOPES, Scope
+from api.cli import app
 from api.http import create_app
 from api.outcomes import INTERNAL, OUTCOMES
 from api.settings import Settings
@@ -38,6 +44,52 @@ def test_every_verdict_is_listed_with_its_exit_code() -> None:
         code: int(exit_code) for code, exit_code in re.findall(r"^\| `([a-z-]+)` \| ([01]) \|", CLI, re.M)
     }
     assert written == {code: 0 if code in GOOD else 1 for code in VERDICTS}
+
+
+def list_commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """Yield every command of the program by its words, with its options."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from list_commands(inner, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path, {name for item in command.params for name in (*item.opts, *item.secondary_opts)}
+
+
+def check_words(words: list[str], commands: dict[tuple[str, ...], set[str]]) -> tuple[str, ...]:
+    """Return the command that a document writes, once its options are known to exist."""
+    named = max((path for path in commands if tuple(words[: len(path)]) == path), default=())
+    assert named, words
+    options = {word.split("=")[0] for word in words[len(named) :] if word.startswith("--")}
+    assert options <= commands[named] | {"--help"}, (words, options - commands[named])
+    return named
+
+
+def test_every_command_that_a_document_shows_exists_with_its_options() -> None:
+    commands = dict(list_commands(get_command(app)))
+    shown = 0
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                found = re.match(r"(?:.*(?:\|\||&&|bin/) *)?provenote ([^|&;]*)", line)
+                if found:
+                    check_words(shlex.split(found[1], comments=True), commands)
+                    shown += 1
+    assert shown > 60
+
+
+def test_every_command_is_in_the_command_line_document_with_its_options() -> None:
+    commands = dict(list_commands(get_command(app)))
+    _, _, table = CLI.partition("## Commands")
+    written: set[tuple[str, ...]] = set()
+    last: tuple[str, ...] = ()
+    for cell in re.findall(r"^\| (`[^`]+`.*?) (?<!\\)\| ", table.partition("\n### ")[0], re.M):
+        for code in re.findall(r"`([^`]+)`", cell):
+            words = re.sub(r"\\\||\[|\]|\.\.\.", " ", code).split()
+            if (words[0],) not in {path[:1] for path in commands}:
+                words = [last[0], *words]  # `fingerprint add FILE...`, `list`
+            last = check_words(words, commands)
+            written.add(last)
+    bare = re.findall(r"provenote ((?:mark|keys) [a-z]+)", CLI)
+    assert written | {tuple(words.split()) for words in bare} == set(commands)
 
 
 def test_every_route_is_listed(tmp_path: Path) -> None:

@@ -7,21 +7,9 @@ import case_forms
 import pytest
 
 from api.errors import RefusedError, TooLargeError
-from api.notices import (
-    REQUIREMENTS,
-    STATEMENTS,
-    Complaint,
-    CounterNotice,
-    Form,
-    Notice,
-    VerificationRequest,
-    find_missing,
-    is_location,
-    is_substantial,
-    list_missing,
-    parse_form,
-)
+from api.notices import STATEMENTS, Complaint, CounterNotice, Form, Notice, VerificationRequest, parse_form
 from api.reasons import Reasons, find_missing_reasons
+from api.requirements import REQUIREMENTS, find_missing, is_location, is_substantial, list_missing
 
 COMPLETE: dict[type[Form], dict[str, Any]] = {
     Notice: case_forms.NOTICE,
