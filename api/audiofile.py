@@ -135,7 +135,7 @@ class AudioWriter:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
+    """Make a file's content durable, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -219,9 +219,7 @@ class Catalogue:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
-                raise LedgerFolderError(
-                    f"{path}: empty; `provenote fingerprint rebuild` makes the index anew"
-                )
+                raise LedgerFolderError(f"{path}: empty; {ANEW}")
             mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         try:
             return parse_segment(memoryview(mapped))

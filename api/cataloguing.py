@@ -5,6 +5,7 @@ from pathlib import Path
 
 from watermark.identity.extraction import make_fingerprint
 from watermark.identity.fingerprint_format import format_fingerprint
+from watermark.identity.profile import PROFILE
 
 from .audiofile import write_synced
 from .catalogue import FINGERPRINT_NAME
@@ -106,7 +107,7 @@ def _row_of(track: TrackRow, data: bytes) -> FingerprintRow:
     return FingerprintRow(
         track_id=track.track_id,
         name=track.title,
-        profile="fp1",
+        profile=PROFILE.name,
         milliseconds=round(1000 * track.samples / track.sample_rate),
         sha256=hashlib.sha256(data).hexdigest(),
         pcm_sha256=track.pcm_sha256,

@@ -15,9 +15,9 @@
 | answer | accepted verification request | 5 business days | examined | this service |
 
 Those of 512 run for notices under that law alone. A notice that lacks more than the provider must ask for
-(`notices.SUBSTANTIAL`) starts no `ask-for-missing`. Only `restore` is a number of the law (`firm`): the laws
-say "promptly", and the other numbers are this service's, in `ClockPolicy`. Days are dates of UTC; a deadline
-ends with its day.
+(`requirements.SUBSTANTIAL`) starts no `ask-for-missing`. Only `restore` is a number of the law (`firm`): the
+laws say "promptly", and the other numbers are this service's, in `ClockPolicy`. Days are dates of UTC; a
+deadline ends with its day.
 """
 
 import datetime

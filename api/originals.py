@@ -33,12 +33,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from ledger.errors import KeyFileError
-from ledger.keyfile import load_secret, save_secret
+from ledger.keyfile import load_secret
 
-from .audiofile import quantise
+from .audiofile import quantise, sync_file
 from .errors import MissingError, OriginalError, WriteError
 from .marking import Block
+from .secretfile import open_secret
 from .settings import Settings
 
 MAGIC = b"provenote-original/v1\n"
@@ -77,7 +77,7 @@ def keep_blocks(
     try:
         settings.originals.mkdir(mode=0o700, exist_ok=True)
         with _create(path) as file:
-            sealer = _Sealer(file, _make_key(settings), track_id)
+            sealer = _Sealer(file, open_secret(settings.keys / KEY_NAME), track_id)
             sealer.push(json.dumps({"channels": channels, "sample_rate": sample_rate}).encode("ascii"))
             pending: list[Block] = []
             for block in blocks:
@@ -91,7 +91,7 @@ def keep_blocks(
             sealer.push(b"", last=True)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(settings.originals)
+        sync_file(settings.originals)
     except OSError as error:
         raise WriteError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -149,25 +149,6 @@ def _create(path: Path) -> IO[bytes]:
     # One of a try that failed half-way may be there: it belongs to no track.
     path.unlink(missing_ok=True)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _make_key(settings: Settings) -> bytes:
-    path = settings.keys / KEY_NAME
-    if not path.exists():
-        try:
-            save_secret(path, secrets.token_bytes(32))
-        except KeyFileError:
-            if not path.exists():  # else another process was faster
-                raise
-    return load_secret(path)
 
 
 def _derive(key: bytes, salt: bytes, track_id: str) -> AESGCM:

@@ -26,11 +26,10 @@ from sqlalchemy import Column, Integer, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col
 
 from ledger.database import open_database
-from ledger.errors import KeyFileError
-from ledger.keyfile import load_secret, save_secret
 from ledger.tables import BIG
 
 from .errors import QuotaError
+from .secretfile import open_secret
 from .settings import Settings
 from .storedrows import insert_into
 
@@ -184,14 +183,7 @@ def open_quotas(settings: Settings) -> Quotas:
 
 def load_name_key(settings: Settings) -> bytes:
     """Return the secret under which clients and people are named, made when first needed; errors as above."""
-    path = settings.keys / KEY_NAME
-    if not path.exists():
-        try:
-            save_secret(path, secrets.token_bytes(32))
-        except KeyFileError:
-            if not path.exists():  # else another worker was faster
-                raise
-    return load_secret(path)
+    return open_secret(settings.keys / KEY_NAME)
 
 
 def name_client(host: str | None) -> str:

@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Any
 
 import anyio
-import anyio.to_thread
 import httpx
 
 from . import calls
@@ -139,9 +138,9 @@ class AsyncClient:
         return await self._transport.ask(calls.bundle(track_id))
 
     async def download(self, track_id: str, path: str | Path) -> None:
-        """Write the released audio of a track to a new file."""
-        content = await self._transport.ask(calls.audio(track_id))
-        await anyio.to_thread.run_sync(calls.write_new, path, content)
+        """Write the released audio of a track to a new file, as it comes; where that fails it is gone."""
+        with calls.new_file(path) as file:
+            await self._transport.save(calls.audio(track_id), file)
 
     async def checkpoint(self, size: int | None = None) -> str:
         """Return the log's signed tree head (C2SP), the newest or of a size."""

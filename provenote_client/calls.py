@@ -9,7 +9,8 @@ twice.
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -141,9 +142,9 @@ def bundle(track_id: str) -> Call[bytes]:
     return Call("GET", f"/v1/tracks/{track_id}/bundle", read_bytes)
 
 
-def audio(track_id: str) -> Call[bytes]:
-    """Ask for a track's released audio."""
-    return Call("GET", f"/v1/tracks/{track_id}/audio", read_bytes)
+def audio(track_id: str) -> Call[None]:
+    """Ask for a track's released audio, which is written to a file as it comes."""
+    return Call("GET", f"/v1/tracks/{track_id}/audio", lambda _: None)
 
 
 def checkpoint(size: int | None) -> Call[str]:
@@ -224,10 +225,15 @@ def conclude(ended: Job) -> str:
     return ended.track_id
 
 
-def write_new(path: str | Path, content: bytes) -> None:
-    """Write a new file."""
+@contextmanager
+def new_file(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a new file to be written; it is gone again if what follows fails."""
     with Path(path).open("xb") as file:
-        file.write(content)
+        try:
+            yield file
+        except BaseException:
+            Path(path).unlink(missing_ok=True)
+            raise
 
 
 def name_job(wanted: Job | str) -> str:

@@ -143,8 +143,9 @@ class Client:
         return self._transport.ask(calls.bundle(track_id))
 
     def download(self, track_id: str, path: str | Path) -> None:
-        """Write the released audio of a track to a new file."""
-        calls.write_new(path, self._transport.ask(calls.audio(track_id)))
+        """Write the released audio of a track to a new file, as it comes; where that fails it is gone."""
+        with calls.new_file(path) as file:
+            self._transport.save(calls.audio(track_id), file)
 
     def checkpoint(self, size: int | None = None) -> str:
         """Return the log's signed tree head (C2SP), the newest or of a size."""

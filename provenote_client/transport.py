@@ -114,6 +114,28 @@ class Transport:
                 return call.read(response)
             self.sleep(wait_s)
 
+    def save(self, call: Call[Any], file: BinaryIO) -> None:
+        """Write the answer to a request into a file as it comes; errors as `ask`."""
+        attempts = Attempts(call, self._patience)
+        while True:
+            try:
+                with self.http.stream(
+                    call.method, call.path, params=call.parameters, headers=call.headers
+                ) as response:
+                    if response.status_code < 400:
+                        for chunk in response.iter_bytes(CHUNK_BYTES):
+                            file.write(chunk)
+                        return
+                    response.read()
+            except httpx.HTTPError as error:
+                wait_s: float | None = attempts.fail(error)
+                file.seek(0)
+                file.truncate()
+            else:
+                wait_s = attempts.take(response)
+            assert wait_s is not None  # of an answer that is good nothing is left to be taken
+            self.sleep(wait_s)
+
     @contextmanager
     def stream_lines(self, path: str, headers: Mapping[str, str]) -> Iterator[tuple[int, Iterator[str]]]:
         """Open a stream once and give its status and lines; ConnectionFailedError where it breaks."""
@@ -160,6 +182,28 @@ class AsyncTransport:
             wait_s = attempts.take(response)
             if wait_s is None:
                 return call.read(response)
+            await self.sleep(wait_s)
+
+    async def save(self, call: Call[Any], file: BinaryIO) -> None:
+        """Write the answer to a request into a file as it comes; errors as `Transport.ask`."""
+        attempts = Attempts(call, self._patience)
+        while True:
+            try:
+                async with self.http.stream(
+                    call.method, call.path, params=call.parameters, headers=call.headers
+                ) as response:
+                    if response.status_code < 400:
+                        async for chunk in response.aiter_bytes(CHUNK_BYTES):
+                            await anyio.to_thread.run_sync(file.write, chunk)
+                        return
+                    await response.aread()
+            except httpx.HTTPError as error:
+                wait_s: float | None = attempts.fail(error)
+                file.seek(0)
+                file.truncate()
+            else:
+                wait_s = attempts.take(response)
+            assert wait_s is not None  # of an answer that is good nothing is left to be taken
             await self.sleep(wait_s)
 
     @asynccontextmanager

@@ -206,6 +206,27 @@ def test_a_service_that_stays_busy_is_told_with_its_wait(
     assert waits == waited
 
 
+def cut_off() -> Iterator[bytes]:
+    yield b"half of it"
+    raise httpx.ReadError("the connection broke")
+
+
+def test_a_download_that_breaks_begins_anew_and_leaves_nothing_if_it_fails(tmp_path: Path) -> None:
+    path = tmp_path / "track.flac"
+    broken = [httpx.Response(200, content=cut_off()) for _ in range(2)]
+    client, waits, asked = answering(broken[0], busy("3"), httpx.Response(200, content=b"all of it"))
+    client.download("k3t5mz7qa2xw4hbn", path)
+    assert (path.read_bytes(), waits) == (b"all of it", [1.0, 3.0])
+    with pytest.raises(FileExistsError):
+        client.download("k3t5mz7qa2xw4hbn", path)
+    assert len(asked) == 3
+    path.unlink()
+    client, _, _ = answering(broken[1], busy(None, 404))
+    with pytest.raises(UnknownError):
+        client.download("k3t5mz7qa2xw4hbn", path)
+    assert not path.exists()
+
+
 def test_what_was_perhaps_done_is_not_sent_again() -> None:
     broken = httpx.ReadError("connection reset")
     client, waits, asked = answering(broken)

@@ -3,7 +3,7 @@
 import inspect
 import io
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,18 @@ def test_a_path_is_streamed_anew_for_each_attempt_with_its_length(tmp_path: Path
     assert [body for _, body in asked] == [path.read_bytes()] * 2
     assert asked[0][0].headers["content-length"] == "200000"
     assert "transfer-encoding" not in asked[0][0].headers
+
+
+def test_a_download_that_breaks_begins_anew(tmp_path: Path) -> None:
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        raise httpx.ReadError("the connection broke")
+
+    client, waits, _ = answering(
+        httpx.Response(200, content=cut_off()), httpx.Response(200, content=b"all of it")
+    )
+    run(lambda: client.download("k3t5mz7qa2xw4hbn", tmp_path / "track.flac"))
+    assert ((tmp_path / "track.flac").read_bytes(), waits) == (b"all of it", [1.0])
 
 
 def test_an_order_is_sent_again_with_its_key() -> None:

@@ -22,14 +22,12 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from ledger.errors import KeyFileError
-from ledger.keyfile import load_secret, save_secret
-
 from ..access import OPERATOR, Caller, CallerKind
 from ..errors import ForgeryError
 from ..http.authorisation import identify_caller
 from ..http.context import Context, UsedContext
 from ..installation import now
+from ..secretfile import open_secret
 
 SESSION_S = 2 * 3600
 """How long a session lasts, whatever is done in it."""
@@ -157,18 +155,8 @@ def _bind(context: Context, caller: Caller) -> str:
 
 def _sign(context: Context, purpose: str, text: str) -> bytes:
     message = f"provenote/session/v1\n{purpose}\n{text}".encode()
-    return hmac.digest(_load_secret(context), message, "sha256")
-
-
-def _load_secret(context: Context) -> bytes:
-    path = context.installation.settings.keys / SECRET_NAME
-    if not path.exists():
-        try:
-            save_secret(path, secrets.token_bytes(32))
-        except KeyFileError:
-            if not path.exists():  # otherwise another worker was quicker, and its secret is ours too
-                raise
-    return load_secret(path)
+    secret = open_secret(context.installation.settings.keys / SECRET_NAME)
+    return hmac.digest(secret, message, "sha256")
 
 
 def _encode(data: bytes) -> str:
