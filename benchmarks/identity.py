@@ -21,12 +21,19 @@ import numpy as np
 
 from benchmarks.attacks import find
 from benchmarks.identity_attacks import GROUPS, OWN
-from benchmarks.identity_material import CLIP_S, digest_search, fill_catalogue, load_fingerprint, make_clip
+from benchmarks.identity_material import (
+    CLIP_S,
+    digest_search,
+    fill_catalogue,
+    list_sources,
+    load_fingerprint,
+    make_clip,
+)
 from benchmarks.identity_report import show_results, summarise
 from benchmarks.music import SAMPLE_RATE, SPLITS, Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, write_json
 from benchmarks.trials import TrialLog, run_trials
-from watermark.identity import PROFILE, Fingerprint, Index, build_segment, extract_query, identify
+from watermark.identity import PROFILE, Index, build_segment, extract_query, identify
 from watermark.identity.extraction import cut_query, make_fingerprint
 from watermark.identity.segment import format_segment
 
@@ -62,8 +69,8 @@ class Catalogue:
 
 
 @lru_cache(maxsize=1)
-def load_catalogue(wanted: Catalogue) -> tuple[dict[int, Fingerprint], dict[str, Index]]:
-    """Make the fingerprints and both indexes."""
+def load_catalogue(wanted: Catalogue) -> tuple[list[str], dict[str, Index]]:
+    """Make both indexes; returns the source of each number in them beside."""
     indexed = choose(list_tracks(wanted.cache, split=wanted.split), wanted.tracks)
     found = [load_fingerprint(track, wanted.cache) for track in indexed]
     catalogue = fill_catalogue(found, wanted.size, wanted.seed)
@@ -72,7 +79,7 @@ def load_catalogue(wanted: Catalogue) -> tuple[dict[int, Fingerprint], dict[str,
         kind: Index((build_segment(landmarks, getattr(PROFILE, kind)),), lambda n: catalogue[n].sketch)
         for kind in KINDS
     }
-    return catalogue, indexes
+    return list_sources(indexed, wanted.size), indexes
 
 
 def identify_plan(plan: Plan) -> dict[str, Any]:
@@ -90,7 +97,7 @@ def identify_plan(plan: Plan) -> dict[str, Any]:
 def make_trial(plan: Plan) -> dict[str, Any]:
     """Ask both indexes about one clip, whole and its first half."""
     made = plan.catalogue
-    _, indexes = load_catalogue(made)
+    sources, indexes = load_catalogue(made)
     start_s = plan.start_s
     if plan.attack:
         attack = OWN.get(plan.attack) or find(plan.attack)
@@ -115,6 +122,7 @@ def make_trial(plan: Plan) -> dict[str, Any]:
             if best is not None:
                 answer |= {
                     "track": best.track,
+                    "source": sources[best.track],
                     "start_s": best.placement.track_start_s,
                     "time_scale": best.placement.time_scale,
                     "pitch": best.placement.pitch_semitones,
@@ -122,7 +130,7 @@ def make_trial(plan: Plan) -> dict[str, Any]:
                     "probability": best.false_alarm_probability,
                 }
             row["answers"].append(answer)
-    row |= {"number": plan.number, "true_start_s": start_s}
+    row |= {"number": plan.number, "source": plan.track.sha256, "true_start_s": start_s}
     return row
 
 

@@ -91,6 +91,11 @@ def fill_catalogue(indexed: Sequence[Fingerprint], size: int, seed: int) -> dict
     return catalogue
 
 
+def list_sources(indexed: Sequence[Track], size: int) -> list[str]:
+    """Digest, for each number of a filled catalogue, of the recording that it is or was made of."""
+    return [indexed[number % len(indexed)].sha256 for number in range(size)]
+
+
 def make_clip(track: Track, attack: Attack, cache: Path, seed: int) -> Clip:
     """Cut a clip out of a track at a random place and attack it; the first 10 s of what comes out."""
     rng = np.random.default_rng([seed, zlib.crc32(track.name.encode())])

@@ -20,7 +20,7 @@ from benchmarks.attacks import find
 from benchmarks.fingerprint_peers import Answer, Peer, Provenote, list_peers
 from benchmarks.identity import KINDS, LENGTHS_S, plan_unindexed_places
 from benchmarks.identity_attacks import GROUPS, OWN
-from benchmarks.identity_material import CLIP_S, fill_catalogue, load_fingerprint, make_clip
+from benchmarks.identity_material import CLIP_S, fill_catalogue, list_sources, load_fingerprint, make_clip
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
 from benchmarks.tools import Audio
@@ -83,8 +83,9 @@ def ask_attacked(
     options: argparse.Namespace,
 ) -> list[dict[str, object]]:
     """Ask everybody about a clip of every track after every attack: a row for each attack, with the number of
-    right and of wrong answers.
+    answers that are right, that name a copy of the track, and that name another.
     """
+    sources = list_sources(tracks, max(options.catalogue, len(tracks)))
     rows: list[dict[str, object]] = []
     attacks = [(group, attack) for group in GROUPS for attack in group.attacks]
     for group, attack in show_progress(attacks, total=len(attacks), what="attacks"):
@@ -101,21 +102,23 @@ def ask_attacked(
             for peer in peers:
                 key = (peer.name, length_s)
                 answers = [a if a and a[1] < limits[key] else None for a in peer.ask(paths)]
-                right = sum(a is not None and a[0] == number for number, a in enumerate(answers))
-                wrong = sum(a is not None and a[0] != number for number, a in enumerate(answers))
-                row[f"{peer.name} {length_s:g} s"] = [right, wrong]
+                named = [(number, a[0]) for number, a in enumerate(answers) if a is not None]
+                right = sum(number == told for number, told in named)
+                same = sum(sources[number] == sources[told] for number, told in named)
+                row[f"{peer.name} {length_s:g} s"] = [right, same - right, len(named) - same]
         rows.append(row)
     return rows
 
 
 def sum_rows(rows: Sequence[Mapping[str, object]], name: str) -> list[str]:
-    """Add rows up: clips, then the share of right answers of each system, with the wrong ones."""
+    """Add rows up: clips, then the share of right answers of each system, with copies and wrong ones."""
     clips = sum(int(str(row["clips"])) for row in rows)
     cells = [name, str(clips)]
     for column in rows[0]:
         if column not in ("group", "attack", "clips"):
             counts = np.array([row[column] for row in rows]).sum(axis=0)
-            cells.append(f"{100 * counts[0] / clips:.0f}" + (f" ({counts[1]} wrong)" if counts[1] else ""))
+            others = [f"{n} {what}" for n, what in zip(counts[1:], ("copies", "wrong"), strict=True) if n]
+            cells.append(f"{100 * counts[0] / clips:.0f}" + (f" ({', '.join(others)})" if others else ""))
     return cells
 
 

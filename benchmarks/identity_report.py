@@ -30,8 +30,8 @@ def summarise(
                     hits.setdefault(row["attack"], []).append((row, answer))
             errors = []
             for name, some in hits.items():
-                right = [(row, answer) for row, answer in some if answer.get("track") == row["number"]]
-                wrong = sum("track" in answer and answer["track"] != row["number"] for row, answer in some)
+                right = [(row, answer) for row, answer in some if judge_answer(row, answer) == "right"]
+                judged = [judge_answer(row, answer) for row, answer in some]
                 placed = [
                     (
                         answer["start_s"] - row["true_start_s"],
@@ -47,14 +47,15 @@ def summarise(
                         "attack": name,
                         "clips": len(some),
                         "right": len(right),
-                        "wrong": wrong,
+                        "copies": judged.count("copy"),
+                        "wrong": judged.count("wrong"),
                         "elsewhere": len(right) - len(placed),
                         **_describe_errors(placed),
                     }
                 )
             for group in GROUPS:
                 some = [each for attack in group.attacks for each in hits.get(attack.name, [])]
-                right = sum(answer.get("track") == row["number"] for row, answer in some)
+                right = sum(judge_answer(row, answer) == "right" for row, answer in some)
                 target = group.target_10_s if length_s == max(lengths_s) else group.target_5_s
                 results["groups"].append(
                     {
@@ -81,6 +82,19 @@ def summarise(
                     }
                 )
     return results
+
+
+def judge_answer(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
+    """Say whether an answer is "right", "wrong", "none", or names an altered "copy" of the track asked about.
+
+    A copy runs backwards at another pace, but was made of the same sound, and music can hold its own mirror
+    image: it is not what was asked for, nor another recording.
+    """
+    if "track" not in answer:
+        return "none"
+    if answer["track"] == row["number"]:
+        return "right"
+    return "copy" if answer["source"] == row["source"] else "wrong"
 
 
 def _is(answer: Mapping[str, Any], cell: Mapping[str, Any]) -> bool:
@@ -136,13 +150,17 @@ def show_results(results: Mapping[str, Any], *, kinds: Sequence[str], lengths_s:
             attack.name,
             *row_of(
                 [r for r in results["attacks"] if r["attack"] == attack.name],
-                lambda r: f"{100 * r['right'] / r['clips']:.1f} ({r['wrong']} wrong)",
+                lambda r: f"{100 * r['right'] / r['clips']:.1f} ({r['copies']}, {r['wrong']})",
             ),
         ]
         for group in GROUPS
         for attack in group.attacks
     ]
-    show_table("identified, %, by attack; answers with another track", ["attack", *heads], attacks)
+    show_table(
+        "identified, %, by attack; answers with a copy of the track, with another",
+        ["attack", *heads],
+        attacks,
+    )
     named = {
         "offset ms, median": "offset_ms_median",
         "offset ms, p90": "offset_ms_p90",

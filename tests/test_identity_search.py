@@ -17,10 +17,12 @@ from watermark.identity import (
     extract_query,
     identify,
 )
-from watermark.identity.search import list_hypotheses
+from watermark.identity.search import POOR_BIT_ERROR_RATE, list_hypotheses
 
 RATE = 8_000
 TRACK_S = 30.0
+# How loud other music lies over a mash-up: about a third of its bits is then that of the track under it.
+MASHED = 1.4
 Audio = np.ndarray
 
 
@@ -119,6 +121,23 @@ def test_music_that_is_not_indexed_is_unknown(music: Callable[..., Audio], index
     assert found.hypotheses == 1 + len(list_hypotheses())
     rng = np.random.default_rng(2)
     assert ask(0.1 * rng.standard_normal((1, 5 * RATE)), index).matches == ()
+
+
+def test_what_resembles_a_query_does_not_hide_the_track_at_another_speed(
+    tracks: dict[int, Audio], fingerprints: dict[int, Fingerprint]
+) -> None:
+    track = tracks[14]
+    faster = signal.resample(track, round(track.shape[1] / 1.2), axis=1)
+    mashup = faster + MASHED * tracks[92][:, : faster.shape[1]]
+    prints = {14: fingerprints[14], 7: extract(mashup.astype(np.float32), sample_rate=RATE)}
+    landmarks = {number: found.landmarks for number, found in prints.items()}
+    index = Index((build_segment(landmarks, PROFILE.rich),), lambda number: prints[number].sketch)
+    found = ask(cut(faster, 6.0, 16.0), index)
+    # As it is, the query lies in the mash-up, whose bits it hardly explains; that round finds nothing else.
+    assert [match.track for match in found.matches] == [14, 7]
+    assert found.matches[0].placement.time_scale == pytest.approx(1.2, rel=1e-3)
+    assert found.matches[1].placement.time_scale == pytest.approx(1.0, abs=0.01)
+    assert found.matches[1].bit_error_rate > POOR_BIT_ERROR_RATE
 
 
 def test_silence_and_nothing_are_unknown(index: Index) -> None:

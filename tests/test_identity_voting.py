@@ -132,3 +132,18 @@ def test_no_window_with_enough_votes_is_filtered_away(size: int) -> None:
 def test_nothing_asked_nothing_found() -> None:
     for kind in KINDS:
         assert vote(cut(TRACKS[20], 0, 0), kind) == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("limit", [10**6, 1_000])
+def test_a_catalogue_in_many_segments_is_searched_as_one(kind: KeyKind, limit: int) -> None:
+    many = [build_segment({number: found}, kind) for number, found in TRACKS.items()]
+    for number in (20, 31):
+        groups = group_peaks(cut(TRACKS[number], 3_000, 3_600), kind, fan=kind.query_fan, slowest=0.75)
+        options = {"limit": limit, "best": 5, "most": 12}
+        best = count_votes(many, groups, [UNCHANGED], **options)[0]
+        whole = count_votes([build_segment(TRACKS, kind)], groups, [UNCHANGED], **options)[0]
+        # Of the twelve segments two are a sample that says which keys are rare.
+        assert (best.track, whole.track) == (number, number)
+        assert best.start_frame == pytest.approx(whole.start_frame, abs=0.5)
+        assert best.votes == whole.votes if limit > 1_000 else best.votes > 0.5 * whole.votes

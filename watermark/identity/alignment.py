@@ -13,6 +13,9 @@ DoubleArray = npt.NDArray[np.float64]
 STEP_S = 0.015
 STEPS = 5
 PART_S = 1.25
+# Scales that are tried around that of the line: so that the ends of the query move by 2.5 ms a step.
+SCALE_STEP_S = 0.005
+SCALE_STEPS = 3
 # Pitches that are tried, in semitones: a twelfth of a band's width apart.
 PITCH_STEPS = (-0.24, -0.12, 0.0, 0.12, 0.24)
 
@@ -49,7 +52,37 @@ def refine_alignment(query: SketchQuery, track: Sketch, placement: Placement) ->
         start, slope = _fit(centres, offsets, weights)
         off = np.abs(offsets - start - slope * centres)
         weights = weights / (1 + (off / 0.01) ** 2)
-    return Placement(placement.track_start_s + start, placement.time_scale + slope, placement.pitch_semitones)
+    lined = Placement(
+        placement.track_start_s + start, placement.time_scale + slope, placement.pitch_semitones
+    )
+    return _refine_scale(query, track, lined)
+
+
+def _refine_scale(query: SketchQuery, track: Sketch, placement: Placement) -> Placement:
+    """Return the placement turned about its middle to where all of the query agrees best.
+
+    Few parts of a short query have a clear peak of their own; all words together have one. The parabola goes
+    through every scale tried, since neighbours differ by little.
+    """
+    steps = np.arange(-SCALE_STEPS, SCALE_STEPS + 1) * (SCALE_STEP_S / query.seconds)
+    turned = [
+        Placement(
+            placement.track_start_s - step * query.seconds / 2,
+            placement.time_scale + step,
+            placement.pitch_semitones,
+        )
+        for step in steps.tolist()
+    ]
+    totals = np.array([measure_agreement(query, track, each).total for each in turned])
+    curve, slope, _ = np.polyfit(steps, totals, 2)
+    if curve >= 0:
+        return turned[int(totals.argmax())]
+    step = float(np.clip(-slope / (2 * curve), steps[0], steps[-1]))
+    return Placement(
+        placement.track_start_s - step * query.seconds / 2,
+        placement.time_scale + step,
+        placement.pitch_semitones,
+    )
 
 
 def refine_pitch(query: SketchQuery, track: Sketch, placement: Placement) -> Placement:

@@ -38,6 +38,9 @@ from .voting import Candidate, count_votes
 SPEED_TOLERANCE = 0.1
 # A place is looked at more closely when it is this likely to be claimed.
 LIKELY_PROBABILITY = 0.1
+# With more bits wrong than this a match does not end the search: music that resembles the query, or holds the
+# same sound backwards, is found too, and the track itself perhaps only at another speed.
+POOR_BIT_ERROR_RATE = 1 / 3
 # A range that comes this close to an end of the query reaches it.
 END_S = 0.5
 
@@ -160,11 +163,26 @@ def _search_window(
         if stage is profile.swept:
             hypotheses = list_hypotheses(profile)
         places = propose_places(window, index, stage, hypotheses, profile)
-        trials += len(places)
-        found = _verify(window, index, places, trials, claimed)
-        if found:
+        before, trials = trials, trials + len(places)
+        found = _unite(found, before, _verify(window, index, places, trials, claimed), trials, claimed)
+        if any(each.agreement.bit_error_rate <= POOR_BIT_ERROR_RATE for each in found):
             break
     return found, len(hypotheses) + (stage is profile.swept)
+
+
+def _unite(
+    found: Sequence[_Found], before: int, added: Sequence[_Found], trials: int, claimed: float
+) -> list[_Found]:
+    """Put what earlier rounds found, of `before` places tried, beside what a later one did; of each track the
+    better.
+    """
+    best = {each.track: each for each in added}
+    for each in found:
+        probability = min(1.0, each.probability * trials / max(before, 1))
+        other = best.get(each.track)
+        if probability <= claimed and (other is None or other.agreement.total < each.agreement.total):
+            best[each.track] = replace(each, probability=probability)
+    return list(best.values())
 
 
 def propose_places(

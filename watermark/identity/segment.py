@@ -172,8 +172,13 @@ def find_ranges(
         Index of the first posting of each range, and how many there are.
     """
     first = _search(segment, low.astype(np.uint64) << _SHIFT)
-    last = _search(segment, (high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1))
-    return first, last - first
+    last = (high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1)
+    counts = np.zeros(first.size, np.int64)
+    # Most ranges of a large catalogue hold nothing: their first posting is beyond them.
+    held = np.flatnonzero(first < segment.postings.size)
+    held = held[segment.postings[first[held]] < last[held]]
+    counts[held] = _search(segment, last[held]) - first[held]
+    return first, counts
 
 
 def read_positions(segment: Segment, first: IndexArray, counts: IndexArray) -> IndexArray:
@@ -262,13 +267,16 @@ def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
     page = np.searchsorted(fences, wanted, "left")
     # The page's own first posting is under what is wanted: one of the 512 places after it is the answer.
     found = np.maximum(page - 1, 0) * PAGE_POSTINGS
+    beyond = int(found.max(initial=0)) + PAGE_POSTINGS > postings.size
     step = PAGE_POSTINGS // 2
     while step:
         probe = found + step
-        inside = np.minimum(probe, postings.size - 1)
-        found = np.where((postings[inside] < wanted) & (probe < postings.size), probe, found)
+        if beyond:
+            # Past the end the last posting stands for all: where it too is under, so is everything.
+            np.minimum(probe, postings.size - 1, out=probe)
+        found += (postings[probe] < wanted) * step
         step //= 2
-    return np.where(page > 0, found + 1, 0).astype(np.int64)
+    return np.where(page > 0, np.minimum(found + 1, postings.size), 0).astype(np.int64)
 
 
 def _check_length(position: int) -> None:
