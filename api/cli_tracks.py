@@ -18,6 +18,7 @@ from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
 from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Request
 from .errors import RefusedError, WriteError
+from .evidence import Likeness
 from .factors import OVERSIGHT_LEVELS, parse_factors
 from .incipit import MAX_MIDI_BYTES, read_incipit
 from .installation import Installation, make_installation, open_installation
@@ -232,6 +233,7 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
             "clipped_samples": issued.clipped,
             "margin": document_margin(issued.margin),
             "nearest": [format_likeness(item) for item in issued.nearest],
+            "closest": None if issued.closest is None else _document_closest(issued.closest),
         }
         print_warning(issued.margin)
         print_json(document if seed is None else {**document, "seed": seed})
@@ -244,14 +246,31 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
     if issued.clipped:
         output.print(f"  {issued.clipped} samples beyond full scale were clipped", markup=False)
     output.print(f"  {copied or issued.folder}: {', '.join(files)}", markup=False)
-    if issued.nearest:
-        first = issued.nearest[0]
-        what = f"track {first.track_id}" if first.track_id is not None else f"recording {first.name}"
-        shared_s = sum(item.file.seconds for item in issued.nearest if item.track_id == first.track_id)
-        output.print(f"  nearest known: {what}, {shared_s:.1f} s of it", markup=False)
-    else:
-        output.print("  nearest known: it sounds like no recording in the catalogue")
+    _print_closest(issued)
     print_margin(issued.margin)
+
+
+def _print_closest(issued: Issued) -> None:
+    if issued.closest is None:
+        output.print("  nearest known: no recording in the catalogue has anything in common with it")
+        return
+    first = issued.closest
+    what = f"track {first.track_id}" if first.track_id is not None else f"recording {first.name}"
+    if issued.nearest:
+        shared_s = sum(item.file.seconds for item in issued.nearest if item.track_id == first.track_id)
+        told = f"{shared_s:.1f} s of it, {_alike_percent(first)} % of bits alike"
+    else:
+        told = f"{_alike_percent(first)} % of bits alike, which is no match (unrelated music: 50 to 60)"
+    output.print(f"  nearest known: {what}, {told}", markup=False)
+
+
+def _document_closest(item: Likeness) -> dict[str, object]:
+    return {**format_likeness(item), "alike_percent": _alike_percent(item)}
+
+
+def _alike_percent(item: Likeness) -> int:
+    """Return how many of a hundred bits of the fingerprints are the same where they overlap."""
+    return round(100 * (1 - item.bit_error_rate))
 
 
 def _copy_out(issued: Issued, folder: Path | None) -> Path | None:

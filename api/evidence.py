@@ -137,12 +137,14 @@ class IdentityEvidence:
     """What the sound itself is like: matches in the catalogue, best first, and the comparison with the track
     that the evidence names, if it has a fingerprint.
 
-    `searched` False: the file is too short or too quiet for a fingerprint.
+    `searched` False: the file is too short or too quiet for a fingerprint. `closest` is the best match, or
+    what an unknown sound is like more than anything else, which says nothing about where it comes from.
     """
 
     searched: bool
     matches: tuple[Likeness, ...] = ()
     comparison: ContentComparison | None = None
+    closest: Likeness | None = None
 
     def names_other(self, track_id: str) -> Likeness | None:
         """Return the best match that is a registered track other than this one."""

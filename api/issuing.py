@@ -64,7 +64,8 @@ from .tape import Tape
 @dataclass(frozen=True)
 class Issued:
     """A released track: its id, its folder, the audio file in it, its place in the ledger, the margin of its
-    mark where that was predicted, and the known recordings that it sounds like, the nearest first.
+    mark where that was predicted, the known recordings that it sounds like, the nearest first, and the
+    closest one, though it may be no match.
     """
 
     track_id: str
@@ -76,6 +77,7 @@ class Issued:
     clipped: int
     margin: Margin | None = None
     nearest: tuple[Likeness, ...] = ()
+    closest: Likeness | None = None
 
 
 def make_track_id() -> str:
@@ -132,7 +134,7 @@ def issue(
             progress=progress,
             cancelled=cancelled,
         )
-    return replace(issued, nearest=found.matches)
+    return replace(issued, nearest=found.matches, closest=found.closest)
 
 
 def stamp(
@@ -214,7 +216,7 @@ def stamp(
         progress=progress,
         cancelled=cancelled,
     )
-    return replace(issued, nearest=resembling.matches)
+    return replace(issued, nearest=resembling.matches, closest=resembling.closest)
 
 
 def relate(source: Source, found: Resemblance, policy: ResemblancePolicy) -> Source:

@@ -25,12 +25,17 @@ def identify_sound(installation: Installation, query: Query | None) -> IdentityE
     """Look a clip up in the catalogue; nothing is compared yet."""
     if query is None:
         return IdentityEvidence(False)
-    matches = []
-    for match in installation.catalogue.identify(query).matches:
-        row = installation.catalogue.find_row(match.track)
-        if row is not None:
-            matches.append(_describe(match, row.track_id, row.name))
-    return IdentityEvidence(True, tuple(matches))
+    found = installation.catalogue.identify(query)
+    told = [] if found.closest is None else [found.closest]
+    matches, closest = (
+        tuple(
+            _describe(match, row.track_id, row.name)
+            for match in some
+            if (row := installation.catalogue.find_row(match.track)) is not None
+        )
+        for some in (found.matches, told)
+    )
+    return IdentityEvidence(True, matches, closest=next(iter((*matches, *closest)), None))
 
 
 def compare_sound(

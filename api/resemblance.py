@@ -34,12 +34,13 @@ instruments. What is registered is a clean recording, in which another's would h
 
 @dataclass(frozen=True)
 class Resemblance:
-    """What a recording sounds like: everything that was matched, the best first, and of that what it
-    resembles enough to be a matter of policy.
+    """What a recording sounds like: everything that was matched, the best first, of that what it resembles
+    enough to be a matter of policy, and what is closest though nothing may match.
     """
 
     matches: tuple[Likeness, ...]
     resembling: tuple[Likeness, ...]
+    closest: Likeness | None = None
 
 
 class ResemblancePolicy(enum.StrEnum):
@@ -65,7 +66,8 @@ def check_unlike(installation: Installation, query: Query | None, policy: Resemb
     """
     if query is None:
         return Resemblance((), ())
-    matches = identify_sound(installation, query).matches
+    evidence = identify_sound(installation, query)
+    matches = evidence.matches
     found = select_resembling(matches, query.seconds)
     refuse_listed(installation, matches=found)
     if found and policy is ResemblancePolicy.REFUSE:
@@ -77,7 +79,7 @@ def check_unlike(installation: Installation, query: Query | None, policy: Resemb
             f"(by chance: at most {first.false_alarm_probability:.0e})",
             first.track_id,
         )
-    return Resemblance(matches, found)
+    return Resemblance(matches, found, evidence.closest)
 
 
 def select_resembling(matches: Iterable[Likeness], seconds: float) -> tuple[Likeness, ...]:

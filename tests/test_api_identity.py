@@ -174,11 +174,23 @@ def test_a_registered_recording_in_other_clothes_is_refused_linked_or_logged_as_
         assert caught.value.track_id == stamped.track_id
         issued = stamp(installation, disguised, resemblance=policy)
         assert issued.nearest[0].track_id == stamped.track_id
+        assert issued.closest == issued.nearest[0]
         (entry,) = installation.store.chain(f"track:{issued.track_id}")
     statement = parse_statement(parse_envelope(entry[1]).unverified_payload)
     (found,) = statement.predicate["relations"]
     assert (found["relation"], found["track_id"]) == (relation, stamped.track_id)
     assert found["their_end_ms"] - found["their_start_ms"] > 15_000
+
+
+def test_the_nearest_track_is_told_of_sound_that_is_like_none(
+    stamped: Stamped, tmp_path: Path, shell: Shell
+) -> None:
+    other = write_audio(tmp_path / "other.wav", make_free_music(5.0, seed=77))
+    issued = shell.json("stamp", other, "--home", stamped.home)
+    assert issued["nearest"] == []
+    assert issued["closest"]["track_id"] == stamped.track_id
+    assert 45 <= issued["closest"]["alike_percent"] < 70
+    assert issued["closest"]["false_alarm_at_most"] != "0"
 
 
 def test_a_changed_fingerprint_of_a_track_is_a_broken_record(stamped: Stamped, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_an_excerpt_is_found_at_its_place(
 ) -> None:
     found = ask(cut(tracks[number], 7.123, 7.123 + seconds), index)
     best = found.matches[0]
-    assert (best.track, found.hypotheses) == (number, 1)
+    assert (best.track, found.hypotheses, found.closest) == (number, 1, None)
     assert best.placement.track_start_s == pytest.approx(7.123, abs=0.01)
     assert best.placement.time_scale == pytest.approx(1.0, abs=1e-3)
     assert best.placement.pitch_semitones == 0.0
@@ -119,6 +119,11 @@ def test_music_that_is_not_indexed_is_unknown(music: Callable[..., Audio], index
     found = ask(music(8.0, seed=200, sample_rate=RATE, channels=1), index)
     assert found.matches == ()
     assert found.hypotheses == 1 + len(list_hypotheses())
+    # What it is like more than the others is told all the same, and is no claim.
+    assert found.closest is not None
+    assert found.closest.track in (3, 14, 15, 92, 65)
+    assert found.closest.bit_error_rate > POOR_BIT_ERROR_RATE
+    assert found.closest.false_alarm_probability == 1.0
     rng = np.random.default_rng(2)
     assert ask(0.1 * rng.standard_normal((1, 5 * RATE)), index).matches == ()
 

@@ -95,11 +95,14 @@ class Match:
 class Identification:
     """The answer to a query: matches, best first; none is the answer "unknown".
 
-    `hypotheses` counts the combinations of speed, tempo and pitch that were tried.
+    `hypotheses` counts the combinations of speed, tempo and pitch that were tried. `closest` is the place
+    that agrees best with an unknown query, too little for a claim, so at a probability of 1; None where there
+    are matches, or landmarks pointed to no place at all.
     """
 
     matches: tuple[Match, ...]
     hypotheses: int
+    closest: Match | None = None
 
 
 REPLACED, INSERTED, REMOVED, REORDERED, OVERLAID = "replaced", "inserted", "removed", "reordered", "overlaid"

@@ -100,6 +100,7 @@ def identify(
     starts = _window_starts(query.seconds, profile)
     hypotheses = 0
     matches: list[Match] = []
+    closest: tuple[_Found, float] | None = None
     for start_s in starts:
         end_s = query.seconds if len(starts) == 1 else start_s + profile.window_s
         window, begins_s = cut_query(query, start_s=start_s, end_s=end_s, profile=profile)
@@ -108,15 +109,26 @@ def identify(
             for match in matches
             if match.query_end_s > begins_s
         ]
-        found, tried = _search_window(window, index, expected, claimed_probability / len(starts), profile)
+        found, nearest, tried = _search_window(
+            window, index, expected, claimed_probability / len(starts), profile
+        )
         hypotheses = max(hypotheses, tried)
         for each in found:
             sketch = index.sketch_of(each.track)
             if sketch is not None:
                 matches.append(_describe(each, query, sketch, begins_s, len(starts), profile))
+        if nearest and (closest is None or nearest.agreement.total > closest[0].agreement.total):
+            closest = nearest, begins_s
     joined = join_matches(matches)
     joined.sort(key=lambda match: (match.false_alarm_probability, match.bit_error_rate))
-    return Identification(tuple(joined), hypotheses)
+    unclaimed = None
+    if closest is not None and not joined:
+        sketch = index.sketch_of(closest[0].track)
+        if sketch is not None:
+            described = _describe(closest[0], query, sketch, closest[1], len(starts), profile)
+            # The bound alone, without the background and with any number of wrong bits, says nothing.
+            unclaimed = replace(described, false_alarm_probability=1.0)
+    return Identification(tuple(joined), hypotheses, unclaimed)
 
 
 def list_hypotheses(profile: FingerprintProfile = PROFILE) -> list[Hypothesis]:
@@ -151,23 +163,29 @@ def _search_window(
     expected: Sequence[tuple[int, Placement]],
     claimed: float,
     profile: FingerprintProfile,
-) -> tuple[list[_Found], int]:
-    """Search a window round by round; `expected` is where earlier windows say it goes on."""
+) -> tuple[list[_Found], _Found | None, int]:
+    """Search a window round by round; `expected` is where earlier windows say it goes on.
+
+    Returns what is claimed, what agrees best whether claimed or not, and how many hypotheses were tried.
+    """
     hypotheses = [UNCHANGED]
     trials = len(expected)
-    found = _verify(window, index, expected, trials, claimed)
+    found, closest = _verify(window, index, expected, trials, claimed)
     # What goes on plainly is not looked for again.
     if found:
-        return found, 1
+        return found, closest, 1
     for stage in (profile.plain, profile.deep, profile.swept):
         if stage is profile.swept:
             hypotheses = list_hypotheses(profile)
         places = propose_places(window, index, stage, hypotheses, profile)
         before, trials = trials, trials + len(places)
-        found = _unite(found, before, _verify(window, index, places, trials, claimed), trials, claimed)
+        added, nearest = _verify(window, index, places, trials, claimed)
+        found = _unite(found, before, added, trials, claimed)
+        if closest is None or (nearest and nearest.agreement.total > closest.agreement.total):
+            closest = nearest
         if any(each.agreement.bit_error_rate <= POOR_BIT_ERROR_RATE for each in found):
             break
-    return found, len(hypotheses) + (stage is profile.swept)
+    return found, closest, len(hypotheses) + (stage is profile.swept)
 
 
 def _unite(
@@ -223,15 +241,21 @@ def _place(candidate: Candidate, profile: FingerprintProfile) -> Placement:
 
 def _verify(
     window: Query, index: Index, places: Sequence[tuple[int, Placement]], trials: int, claimed: float
-) -> list[_Found]:
-    """Hold places against their sketches; keep those that cannot be chance, one for each track."""
+) -> tuple[list[_Found], _Found | None]:
+    """Hold places against their sketches; return those that cannot be chance, one for each track, and the one
+    that agrees best in any case.
+    """
     best: dict[int, tuple[Placement, Agreement]] = {}
+    closest: _Found | None = None
     for track, placement in places:
         sketch = index.sketch_of(track)
         if sketch is None:
             continue
         agreement = measure_agreement(window.sketch, sketch, placement)
-        likely = bound_false_alarm(agreement.total, trials) <= max(claimed, LIKELY_PROBABILITY)
+        bound = bound_false_alarm(agreement.total, trials)
+        if closest is None or agreement.total > closest.agreement.total:
+            closest = _Found(track, placement, agreement, bound)
+        likely = bound <= max(claimed, LIKELY_PROBABILITY)
         if likely and (track not in best or agreement.total > best[track][1].total):
             best[track] = (placement, agreement)
     found = []
@@ -246,7 +270,7 @@ def _verify(
         probability = bound_false_alarm(agreement.total, trials, background)
         if probability <= claimed and agreement.bit_error_rate <= WORST_BIT_ERROR_RATE:
             found.append(_Found(track, placement, agreement, probability))
-    return found
+    return found, closest
 
 
 def _refine(window: Query, sketch: Sketch, placement: Placement) -> Placement:
