@@ -273,7 +273,14 @@ def _explain_signer(signer: Mapping[str, Any] | None, history: Mapping[str, Any]
 def _explain_time(time: Mapping[str, Any] | None) -> Axis:
     if time is None:
         return Axis("time", "When", SILENT, ("No time is stated.",), "the record")
-    return Axis("time", "When", SILENT, (f"Registered {time['stated']}, as stated.",), time["rests_on"])
+    sentences = [f"Registered {time['stated']}, as stated."]
+    stamped = time.get("stamped")  # a report of an earlier program has none
+    if stamped is not None:
+        sentences.append(
+            f"The time-stamping authority {stamped['authority']} says that the entry was in the log by "
+            f"{stamped['time']}."
+        )
+    return Axis("time", "When", SILENT, tuple(sentences), time["rests_on"])
 
 
 def format_span(item: Mapping[str, int]) -> str:

@@ -1,33 +1,34 @@
 """What can go wrong in the shell.
 
     ApiError
-    |- LedgerFolderError   the ledger folder or a key file is missing, exists already, or cannot be used
-    |- WriteError         a file cannot be written: the disk is full, the folder read-only
-    |- SettingsError       an environment variable or option is not what it should be
-    |- RefusedError      the request cannot be carried out as it is; nothing was changed
-    |  |- AudioRefusedError     the bytes are not audio that is taken: `code` says why
-    |  |- TooLargeError     more bytes than are taken
-    |  |- RegisteredError  the same audio is registered: `track_id` names it, if it is known
-    |  |- StayDownError    an upheld notice named this: `case_id` is its case
-    |  |- MarkedError           the audio carries a mark of this key: `mark_id` is its payload
-    |  |- UnreadableMarkError   the mark cannot be read back from the stamped audio, so it was not registered
-    |  |- WeakMarkError         the mark would not survive an ordinary MP3, and that was asked for
-    |  |- ManifestError        a manifest is not signed by a trusted key, or its rows are not those signed
-    |  |- BackupError          a backup does not hold, or cannot be made or restored where it was asked for
-    |  |- MissingError         no such track, job, entry or file
-    |  |- ConflictError         the job or track is in a state that does not allow it
-    |  |- TokenError     no API key or token, or one that does not hold
-    |  |- ScopeError     a key that is not for this
-    |  |- ForgeryError     a form that was not sent by a page of this session
-    |  |- SlowBodyError     a request's body came too slowly
-    |  `- QuotaError     asked too often: `retry_after_s` says when to come back
-    |- OverloadError                no capacity now, later perhaps
-    |- GeneratorMissingError    the generator's libraries are not installed
-    |- CredentialError      no C2PA credential could be signed into a file
-    |- OriginalError       a track's sealed original is damaged or was changed
-    |- PortError           the address to serve on is taken
-    |- SourceError         somebody else's server does not answer as it should
-    `- StoppedError             somebody cancelled the work
+    |- LedgerFolderError      the ledger folder or a key file is missing, exists already, or cannot be used
+    |- WriteError             a file cannot be written: the disk is full, the folder read-only
+    |- SettingsError          an environment variable or option is not what it should be
+    |- RefusedError           the request cannot be carried out as it is; nothing was changed
+    |  |- AudioRefusedError   the bytes are not audio that is taken: `code` says why
+    |  |- TooLargeError       more bytes than are taken
+    |  |- RegisteredError     the same audio is registered: `track_id` names it, if it is known
+    |  |- StayDownError       an upheld notice named this: `case_id` is its case
+    |  |- MarkedError         the audio carries a mark of this key: `mark_id` is its payload
+    |  |- UnreadableMarkError the mark cannot be read back from the stamped audio, so it was not registered
+    |  |- WeakMarkError       the mark would not survive an ordinary MP3, and that was asked for
+    |  |- ManifestError       a manifest is not signed by a trusted key, or its rows are not those signed
+    |  |- BackupError         a backup does not hold, or cannot be made or restored where it was asked for
+    |  |- MissingError        no such track, job, entry or file
+    |  |- ConflictError       the job or track is in a state that does not allow it
+    |  |- KeyReusedError      an Idempotency-Key that was sent with another request
+    |  |- TokenError          no API key or token, or one that does not hold
+    |  |- ScopeError          a key that is not for this
+    |  |- ForgeryError        a form that was not sent by a page of this session
+    |  |- SlowBodyError       a request's body came too slowly
+    |  `- QuotaError          asked too often: `retry_after_s` says when to come back
+    |- OverloadError          no capacity now, later perhaps
+    |- GeneratorMissingError  the generator's libraries are not installed
+    |- CredentialError        no C2PA credential could be signed into a file
+    |- OriginalError          a track's sealed original is damaged or was changed
+    |- PortError              the address to serve on is taken
+    |- SourceError            somebody else's server does not answer as it should
+    `- StoppedError           somebody cancelled the work
 
 How each becomes an exit code or an HTTP problem is one table in `api.outcomes`.
 """

@@ -9,7 +9,7 @@
 | tags | which of its tags does the signed entry bear out, which does it contradict? | the ledger |
 | ledger | is the track's history in the log, unbroken and proven? | the log's public key |
 | signer | who signed the statements, and is the key trusted here? | public-keys.json |
-| time | when does the statement say it was made? | the issuer's clock alone |
+| time | when was it registered? | the issuer's clock; a time-stamping authority, where one is configured |
 """
 
 from collections.abc import Mapping
@@ -181,10 +181,22 @@ class CustodyEvent:
 
 
 @dataclass(frozen=True)
+class StampedTime:
+    """That the first `log_size` entries of the log were there at `time` (RFC 3339 UTC), as a time-stamping
+    authority says, by the name that it has here.
+    """
+
+    time: str
+    authority: str
+    log_size: int
+
+
+@dataclass(frozen=True)
 class LedgerEvidence:
     """The verified history of a track under a signed checkpoint, or the fault that was met.
 
-    `status` is what the history amounts to: valid, contested, taken-down or revoked.
+    `status` is what the history amounts to: valid, contested, taken-down or revoked. `stamped` is about its
+    first entry.
     """
 
     origin: str
@@ -193,6 +205,7 @@ class LedgerEvidence:
     events: tuple[CustodyEvent, ...]
     fault: LedgerFault | None
     status: str = "valid"
+    stamped: StampedTime | None = None
 
 
 @dataclass(frozen=True)

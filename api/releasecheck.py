@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import ledger
-from ledger.attestation import RFC3161
 from ledger.event import Event
 from ledger.predicate import LICENSED, PREDICATE_BASE
 from ledger.publication import read_publication
@@ -33,6 +32,7 @@ from .release import name_asset
 from .releasepolicy import ReleasePolicy, format_decimal, without_floats
 from .releaserules import PASS, Facts, RuleResult, check_rules, weigh
 from .report import build_predicate
+from .stampedtime import find_stamped
 from .verdict import judge
 from .verification import collect
 
@@ -128,7 +128,7 @@ def _gather(installation: Installation, evidence: Evidence, loudness: Loudness) 
     if custody.evidence.fault is not None or event is None:
         return Facts(evidence, verdict, loudness)
     margin = parse_margin(event.statement.predicate)
-    last = custody.evidence.events[-1].index
+    last = custody.evidence.events[-1]
     published = read_publication(
         installation.store, installation.attestations, installation.policy, witnessed=True
     )
@@ -138,8 +138,8 @@ def _gather(installation: Installation, evidence: Evidence, loudness: Loudness) 
         loudness=loudness,
         disclosure=disclose_event(installation, track.track_id, event),
         margin_sufficient=None if margin is None else margin.sufficient,
-        witnessed=published is not None and published.witnessed and published.checkpoint.size > last,
-        time_stamped=installation.attestations.first_size(RFC3161, last) is not None,
+        witnessed=published is not None and published.witnessed and published.checkpoint.size > last.index,
+        time_stamped=find_stamped(installation, last) is not None,
         licences=tuple(dict.fromkeys(_list_licences(custody.events))),
         relations=_list_relations(event),
     )

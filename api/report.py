@@ -47,7 +47,7 @@ MIN_EXPONENT = -30
 LIMITS = (
     "A custody record is evidence of who stamped what and when; it never proves authorship or infringement.",
     "Finding nothing does not mean that a person made the recording.",
-    "Times are those of the issuer's clock; no third party has confirmed them.",
+    "Times are those of the issuer's clock; only a time-stamp that is named says by when an entry was there.",
     "A mark says which track a sound carries, not that all of the sound belongs to it.",
 )
 
@@ -281,4 +281,15 @@ def _format_signer(history: LedgerEvidence | None) -> dict[str, Any] | None:
 def _format_time(history: LedgerEvidence | None) -> dict[str, Any] | None:
     if history is None or history.fault is not None or not history.events:
         return None
-    return {"stated": history.events[0].time, "rests_on": "the issuer's clock"}
+    stamped = history.stamped
+    if stamped is None:
+        return {"stated": history.events[0].time, "rests_on": "the issuer's clock", "stamped": None}
+    return {
+        "stated": history.events[0].time,
+        "rests_on": f"the issuer's clock; a time-stamp of {stamped.authority} at {stamped.time}",
+        "stamped": {
+            "time": stamped.time,
+            "authority": stamped.authority,
+            "log_size": stamped.log_size,
+        },
+    }

@@ -44,6 +44,7 @@ from .registry import MarkRow
 from .release import name_asset
 from .report import Report, sign_report
 from .source import FINGERPRINT_SUBJECT
+from .stampedtime import find_stamped
 from .tracing import trace
 from .verdict import judge
 
@@ -158,6 +159,7 @@ def gather(
         # Nothing that a broken record says is believed, not even what it says about this file.
         content = _describe_content(found, None, track_id)
         return Evidence(content, describe_mark(found, mark, None), history, None)
+    history = dataclasses.replace(history, stamped=find_stamped(installation, history.events[0]))
     opens = opens_commitment(custody, mark) if mark is not None and mark.track_id == track_id else None
     compared = compare_sound(installation, found.query, track_id, identity.matches)
     return Evidence(

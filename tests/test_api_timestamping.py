@@ -11,11 +11,14 @@ from test_api_http import served
 from tsa_server import Authority, make_authority, served_authority
 
 from api.errors import LedgerFolderError
-from api.installation import open_installation
+from api.installation import format_time, open_installation
 from api.publishing import publish_once, stamp_once, web_post
+from api.releasecheck import check_release
+from api.releasepolicy import FORMAT, parse_policy
 from api.settings import Settings, read_settings
 from api.timestamping import read_authorities
-from ledger.attestation import RFC3161
+from api.verification import verify
+from ledger.attestation import RFC3161, Attestation
 from ledger.note import parse_note
 from ledger.timestamp import hash_text, load_roots, open_token
 
@@ -53,6 +56,41 @@ def test_a_published_checkpoint_is_stamped_once_and_the_token_verifies(
         ]
     found = open_token(token, imprint, load_roots(authority.roots_pem))
     assert found.time.isoformat() == answer["time_stamps"][0]["time"]
+
+
+def test_a_report_and_a_release_rest_on_time_stamps_that_verify_and_on_no_others(
+    stamped: Stamped, authority: Authority
+) -> None:
+    rules = {"logged": {"time_stamped": True}}
+    policy = parse_policy(json.dumps({"format": FORMAT, "name": "stamped", "rules": rules}).encode())
+
+    def look() -> tuple[dict[str, str], bool]:
+        with open_installation(settings_of(stamped)) as opened:
+            report = verify(opened, stamped.audio).predicate
+            checked = check_release(opened, stamped.audio, policy)
+        (logged,) = [rule for rule in checked.document()["rules"] if rule["rule"] == "logged"]
+        codes = {item["code"] for item in logged["findings"]}
+        return report["time"], "not-time-stamped" not in codes
+
+    with served_authority(authority) as url:
+        configure(stamped, authority, here=url)
+        assert look()[0]["stamped"] is None
+        with open_installation(settings_of(stamped)) as opened, web_post() as post:
+            # What the database has of a smaller log is noise: it hides no good time-stamp.
+            size = opened.store.state().size
+            opened.attestations.add([Attestation(size, RFC3161, "here", 0, b"noise")])
+            (outcome,) = stamp_once(opened, publish_once(opened, post))
+    assert outcome.timestamp is not None
+    time_, passed = look()
+    assert passed
+    moment = format_time(outcome.timestamp.time.timestamp())
+    assert time_["stamped"] == {"time": moment, "authority": "here", "log_size": size + 1}
+    assert time_["rests_on"] == f"the issuer's clock; a time-stamp of here at {moment}"
+    # Another authority in its place: the token leads to nobody who is believed.
+    other = make_authority(stamped.home / "other")
+    configure(stamped, other, here=url)
+    time_, passed = look()
+    assert (time_["stamped"], time_["rests_on"], passed) == (None, "the issuer's clock", False)
 
 
 def test_dead_and_lying_authorities_are_said_and_delay_nothing(

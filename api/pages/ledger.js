@@ -39,7 +39,7 @@ export async function compare(remembered, checkpoint, loadGrowth) {
 
 const storageKey = (origin) => `provenote checkpoint ${origin}`;
 
-function recall(vkey, origin) {
+function recall(origin) {
   try {
     const found = JSON.parse(localStorage.getItem(storageKey(origin)));
     return found && found.size > 0 ? found : null;
@@ -65,7 +65,7 @@ async function look() {
   const checkpoint = await openCheckpoint(await (await read("/v1/log/checkpoint")).text(), keys.log_vkey);
   const root = toHex(checkpoint.root);
   if (shown === root) return true;
-  const old = recall(keys.log_vkey, checkpoint.origin);
+  const old = recall(checkpoint.origin);
   let lines;
   if (old && old.vkey !== keys.log_vkey) {
     lines = [["bad", `On ${old.seen.slice(0, 10)} this log signed with another key. Ask its operator before relying on it.`]];
