@@ -9,21 +9,34 @@ b'{"a":"\\xc3\\xbc","b":1}'
 For such values the encoder of Python's `json`, which is C, writes the RFC's bytes, save in one case: it sorts
 members by code point, the RFC by UTF-16 unit. The two orders differ only where a character beyond U+FFFF
 occurs; such documents go through the library `rfc8785`, which is forty times slower.
+
+Where `msgspec` is installed (extra `fast`), it reads plain documents in a third of the time, but refuses
+nothing: what it has read counts only if it writes the same bytes again and none of them can be of a float.
+Everything else is read by the parser that is always there.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import re
 from typing import Any, NoReturn
 
 import rfc8785
 
 from .errors import FormatError
 
+_msgspec: Any = importlib.import_module("msgspec") if importlib.util.find_spec("msgspec") else None
+
 MAX_DEPTH = 32
 """Nesting allowed in a document: ours have 6 levels, and recursion must stay bounded."""
 MAX_INTEGER = 2**53 - 1
-
+_LARGE = re.compile(rb'":-?[0-9]{16}').search
+_LATER = re.compile(rb",[-0-9]").search
+_FIRST = re.compile(rb"\[[-0-9]").search
+"""A large number as a member, any number in a list; a text may hold the same. Three searches for what begins
+alike are quicker than one for all."""
 
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -50,6 +63,9 @@ def parse_json(data: bytes, *, max_bytes: int) -> Any:
     """
     if len(data) > max_bytes:
         raise FormatError(f"expected at most {max_bytes} bytes of JSON, got {len(data)}")
+    found = _read_plain(data) if _QUICK else None
+    if found is not None:
+        return found
     try:
         text = data.decode("utf-8")
         value, end = _DECODER.raw_decode(text)  # `decode` would also look for white space around it
@@ -59,7 +75,7 @@ def parse_json(data: bytes, *, max_bytes: int) -> Any:
         raise FormatError(f"expected canonical JSON, got more after character {end}")
     # The decoder makes no other types than ours, so depth is all that is left to check; few brackets, little
     # depth. Of duplicate members only the last is kept, so that they do not come out as they went in.
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+    if _may_be_deep(data):
         _check_value(value, 0)
     if _encode(value) != data:
         raise FormatError("expected canonical JSON, got another spelling of the same value")
@@ -78,7 +94,7 @@ def check_members(value: object, expected: set[str], what: str) -> dict[str, Any
     """Return `value` as a dict if it is an object with exactly the expected members."""
     if not isinstance(value, dict):
         raise FormatError(f"{what}: expected an object, got {type(value).__name__}")
-    if set(value) != expected:
+    if value.keys() != expected:
         raise FormatError(f"{what}: expected members {sorted(expected)}, got {sorted(value)}")
     return value
 
@@ -99,6 +115,25 @@ def check_hex(value: object, what: str, *, octets: int = 32) -> bytes:
     if len(decoded) != octets or decoded.hex() != value:  # `fromhex` also takes capitals and white space
         raise FormatError(f"{what}: expected {2 * octets} lower-case hex digits, got {value!r:.80}")
     return decoded
+
+
+def _read_plain(data: bytes) -> dict[str, Any] | None:
+    """Return an object of ASCII without floats and large numbers; None for all that may be else.
+
+    What is written again has its members in order, and each name once.
+    """
+    if not data.isascii() or _may_be_deep(data) or _LARGE(data) or _LATER(data) or _FIRST(data):
+        return None
+    decoder, encoder = _QUICK
+    try:
+        value = decoder.decode(data)
+    except (_msgspec.DecodeError, ValueError):
+        return None
+    return value if encoder.encode(value) == data and isinstance(value, dict) else None
+
+
+def _may_be_deep(data: bytes) -> bool:
+    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
 
 
 def _check_value(value: object, depth: int) -> None:
@@ -141,3 +176,8 @@ def _parse_integer(text: str) -> int:
 _DECODER = json.JSONDecoder(
     parse_float=_refuse_number, parse_constant=_refuse_number, parse_int=_parse_integer
 )
+_QUICK: Any = _msgspec and (
+    _msgspec.json.Decoder(float_hook=_refuse_number),
+    _msgspec.json.Encoder(order="sorted"),
+)
+"""What reads and writes plain documents quickly, or None."""

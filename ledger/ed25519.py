@@ -7,6 +7,7 @@ R without a cofactor, so they give the same answers; a test says so over the pub
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable
 
@@ -28,14 +29,21 @@ def verify_openssl(public_key: bytes, signature: bytes, message: bytes) -> bool:
 
 def verify_sodium(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Verify by libsodium; ImportError without PyNaCl."""
+    open_signed, refusal = _load_sodium()
+    try:
+        open_signed(signature + message, public_key)
+    except refusal:
+        return False
+    return True
+
+
+@functools.cache
+def _load_sodium() -> tuple[Callable[[bytes, bytes], bytes], type[Exception]]:
+    """Import once: at each signature it would be a fortieth of the work."""
     from nacl.bindings import crypto_sign_open
     from nacl.exceptions import BadSignatureError
 
-    try:
-        crypto_sign_open(signature + message, public_key)
-    except BadSignatureError:
-        return False
-    return True
+    return crypto_sign_open, BadSignatureError
 
 
 def pick_verifier() -> Verify:

@@ -13,13 +13,14 @@ def encode_base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def decode_base64(text: str, what: str) -> bytes:
+def decode_base64(text: str | bytes, what: str) -> bytes:
     """Return the bytes of standard base64; FormatError for white space, wrong padding or stray bits."""
     try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
+        spelled = text.encode("ascii") if isinstance(text, str) else text
+        data = binascii.a2b_base64(spelled, strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
         raise FormatError(f"{what}: expected base64, got {text!r:.80}") from error
-    if encode_base64(data) != text:
+    if binascii.b2a_base64(data, newline=False) != spelled:
         raise FormatError(f"{what}: expected canonical base64, got {text!r:.80}")
     return data
 

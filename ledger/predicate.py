@@ -26,6 +26,7 @@ committed to. Claims, reasons and grounds are codes, lower-case words, not prose
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -147,6 +148,11 @@ class Shape:
     optional: Mapping[str, Check] = field(default_factory=dict)
     open: bool = False
 
+    @functools.cached_property
+    def checks(self) -> Mapping[str, Check]:
+        """Every member that it may have, with what that must hold."""
+        return {**_ALWAYS, **self.required, **self.optional}
+
 
 def check_predicate(statement: Statement) -> None:
     """Raise FormatError unless a predicate has the members of its type; for a type unknown here, too."""
@@ -154,17 +160,19 @@ def check_predicate(statement: Statement) -> None:
     name = statement.predicate_type.removeprefix(PREDICATE_BASE).removesuffix("/v1")
     if shape is None:
         raise FormatError(f"expected a known event type, got {statement.predicate_type!r:.120}")
-    optional = {**_ALWAYS, **shape.optional}
-    missing = shape.required.keys() - statement.predicate.keys()
-    unknown = statement.predicate.keys() - shape.required.keys() - optional.keys() - {"ledger"}
-    if missing or (unknown and not shape.open):
+    members = statement.predicate.keys()
+    missing = shape.required.keys() - members
+    unknown = () if shape.open else members - shape.checks.keys() - {"ledger"}
+    if missing or unknown:
+        optional = shape.checks.keys() - shape.required.keys()
         raise FormatError(
             f"{name}: expected members {sorted(shape.required)} and perhaps {sorted(optional)}, "
             f"missing {sorted(missing)}, unknown {sorted(unknown)[:8]}"
         )
-    for member, check in (*shape.required.items(), *optional.items()):
-        if member in statement.predicate:
-            check(statement.predicate[member], f"{name} {member}")
+    for member, value in statement.predicate.items():
+        check = shape.checks.get(member)
+        if check is not None:
+            check(value, f"{name} {member}")
 
 
 def _match(pattern: re.Pattern[str], value: object, what: str, expected: str) -> str:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 
 import pytest
 import rfc8785
@@ -6,8 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_world import vector_path
 
+from ledger import canonical
 from ledger.canonical import check_hex, format_json, parse_json, parse_object
 from ledger.errors import FormatError
+
+
+@pytest.fixture(params=["with msgspec", "without"], scope="module", autouse=True)
+def reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here holds with the quick reader, and where it is not installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "without":
+            patch.setattr(canonical, "_QUICK", None)
+        yield
+
 
 VALUES = st.recursive(
     st.none()
@@ -59,11 +71,21 @@ def test_rfc8785_vectors_give_their_output_or_are_refused_for_their_floats(name:
         b'{"a": 1}',  # white space
         b'{"a":1}\n',
         b'{"a":1.0}',
+        b'{"a":[1.5]}',
+        b'{"a":["x",1.5]}',
+        b'{"a":[{"b":-1.5}]}',
+        b'{"a":-1e3}',
+        b'{"a":1E400}',
+        b"1.5",
         b'{"a":1e3}',
         b'{"a":NaN}',
         b'{"a":-0}',
         b'{"a":01}',
         b'{"a":9007199254740992}',  # 2^53
+        b'{"a":-9007199254740992}',
+        b'{"a":[9007199254740992]}',
+        b'{"a":["x",9007199254740992]}',
+        b'{"a":18446744073709551616}',
         b'{"a":' + b"9" * 5000 + b"}",
         b'{"a":"\\u0041"}',  # an escape that RFC 8785 writes as the character
         b'{"a":"\\/"}',
@@ -100,6 +122,37 @@ def test_a_document_longer_than_the_limit_is_refused_before_it_is_read() -> None
 def test_an_object_is_told_from_other_values() -> None:
     with pytest.raises(FormatError, match="expected a JSON object, got list"):
         parse_object(b"[]", max_bytes=10)
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(VALUES, st.data())
+def test_both_readers_say_the_same_of_a_document_with_one_byte_changed(
+    value: object, data: st.DataObject
+) -> None:
+    document = bytearray(format_json({"a": value, "b": [value, 9007199254740991], "c": 7}))
+    at = data.draw(st.integers(0, len(document) - 1))
+    document[at] = data.draw(st.sampled_from(b'0123456789.eE-+"\\{}[],: u/\x7f\x1f\xc3'))
+    assert _read(bytes(document)) == _read_slowly(bytes(document))
+
+
+def test_a_plain_statement_is_read_quickly() -> None:
+    if canonical._QUICK is None:
+        pytest.skip("without msgspec")
+    document = {"n": 12, "asset": "track:7e1", "digest": "12e3" * 16, "subject": [{"name": "file"}]}
+    assert canonical._read_plain(format_json(document)) == document
+
+
+def _read(document: bytes) -> object:
+    try:
+        return parse_json(document, max_bytes=10**6)
+    except FormatError:
+        return FormatError
+
+
+def _read_slowly(document: bytes) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical, "_QUICK", None)
+        return _read(document)
 
 
 @pytest.mark.parametrize("text", ["", "AB" * 32, "ab" * 31, "ab" * 33, " " + "ab" * 31 + "a", 5, None])
