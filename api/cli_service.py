@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ledger.collection import settle_heap
+
 from .cli_options import HomeOption
 from .console import output
 from .enginefile import read_engines
@@ -44,6 +46,7 @@ def serve_command(
         if host not in ("127.0.0.1", "::1", "localhost"):
             output.print("  anybody who reaches this address can verify; the token travels without TLS")
         server = build_server(settings)
+        settle_heap()
         with contextlib.suppress(KeyboardInterrupt):  # how a service is stopped
             server.run(sockets=[sock])
         if not server.started:

@@ -194,15 +194,15 @@ def _check_order(state: AssetState, kind: str) -> None:
         raise CustodyError("already-begun", f"expected 'generated' as first event, got it as {state.events}")
     if state.revoked and kind in ENDED_BY_REVOCATION:
         raise CustodyError("revoked", f"{_name(kind)} may not follow the revocation")
-    if state.taken_down and kind in HALTED_BY_TAKEDOWN:
+    if kind in HALTED_BY_TAKEDOWN and state.taken_down:
         raise CustodyError("taken-down", f"{_name(kind)} may not follow an upheld notice")
-    if state.contested and kind == TRANSFERRED:
+    if kind == TRANSFERRED and state.contested:
         raise CustodyError("notice-open", "transferred may not follow a notice that is not decided")
 
 
 def _check_right(state: AssetState, kind: str, signers: list[KeyRecord]) -> None:
     right = RIGHTS[kind]
-    if any(signer.roles & right.roles for signer in signers):
+    if not all(right.roles.isdisjoint(signer.roles) for signer in signers):
         return
     holders = [signer for signer in signers if signer.roles & right.own_roles]
     if any(signer.party == state.owner for signer in holders):

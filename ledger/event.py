@@ -43,6 +43,8 @@ LOG_ASSET = "log"
 """The asset whose history is what the log says of itself: anchors."""
 ADDING = frozenset({KEY_ADDED, KEY_ROTATED})
 """Events that add a key."""
+_OWN_ASSETS = ((KEY_TYPES, KEYS_ASSET), (frozenset({ANCHORED}), LOG_ASSET))
+"""Types of events that have an asset to themselves, and that asset."""
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 MAX_N = 2**53 - 1
 
@@ -264,7 +266,7 @@ def check_event(
     kind = statement.predicate_type
     if kind not in EVENT_TYPES:
         raise EventError(f"expected an event type of {sorted(EVENT_TYPES)}, got {kind!r:.120}")
-    for kinds, asset in ((KEY_TYPES, KEYS_ASSET), (frozenset({ANCHORED}), LOG_ASSET)):
+    for kinds, asset in _OWN_ASSETS:
         if (kind in kinds) != (place.asset == asset):
             raise EventError(f"expected {sorted(kinds)} under the asset {asset!r} alone, got {kind} there")
     if kind == GENERATED and place.n != 0:

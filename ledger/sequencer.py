@@ -85,7 +85,6 @@ class Sequencer:
         self._verify = verify
         self._custodian = custodian
         self._heads: dict[str, Head] = {}
-        self._places: dict[tuple[str, int], tuple[int, bytes]] = {}
         self._new_keys: dict[str, PublicKey] = {}
         self._requests: dict[str, int] = {}
         # Read-only maps behind a ChainMap: nothing but the first is written to.
@@ -127,7 +126,8 @@ class Sequencer:
         leaf = merkle.leaf_hash(entry)
         seen = seen or parse_event(entry)
         place = seen.place
-        found = self._find(place)
+        head = self._head(place.asset)
+        found = self._find(place, head)
         if found is not None and found[1] == leaf and not isinstance(event, Draft):
             return found[0]
         # 3
@@ -139,7 +139,7 @@ class Sequencer:
         # 5
         if isinstance(event, Draft) and place.asset != event.asset:
             raise EventError(f"expected an event of {event.asset!r} from its draft, got {place.asset!r}")
-        self._check_place(place)
+        self._check_place(place, head)
         # 6
         if seen.added_key is not None and seen.added_key == parse_vkey(self._state.vkey).public_key:
             raise EventError("expected a signing key apart from the log's own, got the log's key")
@@ -153,7 +153,6 @@ class Sequencer:
         place, added = item.event.place, item.event.added_key
         self.accepted.append(item)
         self._set(self._heads, place.asset, Head(place.n, item.leaf_hash))
-        self._set(self._places, (place.asset, place.n), (index, item.leaf_hash))
         if added is not None:
             self._set(self._new_keys, added.key_id, added)
         if item.idempotency_key is not None:
@@ -175,11 +174,14 @@ class Sequencer:
     def _next_place(self, asset: str) -> Place:
         return Place.after(self._state.origin, asset, self._head(asset))
 
-    def _find(self, place: Place) -> tuple[int, bytes] | None:
-        head = self._head(place.asset)
+    def _find(self, place: Place, head: Head | None) -> tuple[int, bytes] | None:
+        """Return index and leaf hash of what stands at a place already, given the head of its asset."""
         if head is None or place.n > head.n:
             return None
-        return self._places.get((place.asset, place.n)) or self._known.find(place.asset, place.n)
+        for index, item in enumerate(self.accepted, start=self._state.size):
+            if (item.event.place.asset, item.event.place.n) == (place.asset, place.n):
+                return index, item.leaf_hash
+        return self._known.find(place.asset, place.n)
 
     def _find_request(self, idempotency_key: str) -> int | None:
         index = self._requests.get(idempotency_key)
@@ -194,8 +196,7 @@ class Sequencer:
                     f"signed by key {key_id}, which is not among the known keys", key_id=key_id
                 )
 
-    def _check_place(self, place: Place) -> None:
-        head = self._head(place.asset)
+    def _check_place(self, place: Place, head: Head | None) -> None:
         if place.origin != self._state.origin:
             raise EventError(
                 f"expected an event for the log {self._state.origin!r}, got {place.origin!r:.120}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import json
 import os
 import stat
@@ -141,7 +142,7 @@ class SqliteDatabase:
         start = 0
         while start < len(rows):
             count = min(MAX_ROWS, 1 << ((len(rows) - start).bit_length() - 1))
-            values = tuple(value for row in rows[start : start + count] for value in row)
+            values = tuple(itertools.chain.from_iterable(rows[start : start + count]))
             connection.exec_driver_sql(_insert_sql(table.name, len(table.columns), count), values)
             start += count
 

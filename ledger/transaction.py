@@ -187,7 +187,8 @@ def check_written(database: Database, connection: Connection, edge: Edge, batch:
         if (leaf_hash, chain_hash) != (leaf, link):
             raise CorruptError(f"entry {index} read back does not give its hashes", index=index)
         frontier, completed = merkle.complete_nodes(index, frontier, leaf)
-        nodes |= {(level, index >> level): node for level, node in enumerate(completed) if level}
+        for level in range(1, len(completed)):
+            nodes[level, index >> level] = completed[level]
         leaves.append(leaf)
     if (link, merkle.fold_hashes(frontier)) != (after.chain_hash, after.root):
         raise CorruptError("the entries read back do not give the new root", index=before.size)

@@ -1,5 +1,6 @@
 """Group commit: appends share a commit, and still stand or fall each by itself."""
 
+import gc
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ from ledger_world import (
 )
 
 from ledger import Draft, Head, Place, Receipt, Store, check_proof, merkle, writer
+from ledger.collection import GATHERED, settle_heap
 from ledger.errors import (
     BadSignatureError,
     BusyError,
@@ -283,3 +285,15 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(tmp_path: Path) -> None:
         gate.opened.set()
         assert [future.result(30)[0].index for future in futures] == list(range(22, 32))
         assert check(store).ok
+
+
+def test_a_settled_heap_is_not_looked_at_again() -> None:
+    threshold = gc.get_threshold()
+    try:
+        settle_heap()
+        assert gc.get_freeze_count() > 1000
+        assert len(gc.get_objects()) < 1000
+        assert gc.get_threshold() == (GATHERED, *threshold[1:])
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
