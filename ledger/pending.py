@@ -18,7 +18,7 @@ import hashlib
 import hmac
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -62,7 +62,7 @@ def encode_submission(events: Sequence[Draft | bytes], entries: Sequence[bytes])
 
 def tag_submission(body: bytes, log_signing_key: SigningKey) -> bytes:
     """Return the tag that says that a body's signatures were verified."""
-    return hmac.digest(log_signing_key.derive(_LABEL), body, hashlib.sha256)
+    return hmac.digest(_derive_tag_key(log_signing_key), body, hashlib.sha256)
 
 
 def open_submission(item: Pending, log_signing_key: SigningKey) -> Submission:
@@ -97,8 +97,8 @@ def encode_outcome(outcome: list[Receipt] | Exception) -> bytes:
     return b"".join(parts)
 
 
-def decode_outcome(body: bytes, notes: Mapping[int, bytes]) -> list[Receipt] | Exception:
-    """Return what an outcome says; `notes` holds the checkpoint of each size that `list_sizes` names."""
+def decode_outcome(body: bytes, read_note: Callable[[int], bytes]) -> list[Receipt] | Exception:
+    """Return what an outcome says; `read_note` gives the checkpoint of a size."""
     if body[:1] == b"\0":
         members = json.loads(body[1:])
         kind = getattr(errors, members["kind"])
@@ -108,21 +108,13 @@ def decode_outcome(body: bytes, notes: Mapping[int, bytes]) -> list[Receipt] | E
             members["state"]["head"] = Head(head[0], bytes.fromhex(head[1]))
         error.__dict__.update(members["state"])
         return error
-    receipts = []
-    for size, index, leaf, path in _split(body):
-        receipts.append(Receipt(index, leaf, notes[size], path))
-    return receipts
-
-
-def list_sizes(body: bytes) -> set[int]:
-    """Return the sizes of the checkpoints that an outcome's receipts are under."""
-    return {size for size, _, _, _ in _split(body)} if body[:1] == b"\1" else set()
+    return [Receipt(index, leaf, read_note(size), path) for size, index, leaf, path in _split(body)]
 
 
 def insert_pending(connection: Connection, rows: Sequence[tuple[bytes, bytes]]) -> list[int]:
     """Add submissions (body, tag), and return their ids in the same order."""
     ids = connection.exec_driver_sql(
-        "INSERT INTO ledger_pending (body, tag) SELECT * FROM unnest(%s::bytea[], %s::bytea[])"
+        "INSERT INTO ledger_pending (body, tag) SELECT * FROM unnest(%b::bytea[], %b::bytea[])"
         " RETURNING pending_id",
         ([body for body, _ in rows], [tag for _, tag in rows]),
     )
@@ -141,7 +133,7 @@ def delete_pending(connection: Connection, pending_ids: Sequence[int]) -> set[in
     """Delete submissions and return the ids of those that were there."""
     return set(
         connection.exec_driver_sql(
-            "DELETE FROM ledger_pending WHERE pending_id = ANY(%s::bigint[]) RETURNING pending_id",
+            "DELETE FROM ledger_pending WHERE pending_id = ANY(%b::bigint[]) RETURNING pending_id",
             (list(pending_ids),),
         ).scalars()
     )
@@ -150,7 +142,7 @@ def delete_pending(connection: Connection, pending_ids: Sequence[int]) -> set[in
 def insert_outcomes(connection: Connection, rows: Sequence[tuple[int, bytes]]) -> None:
     """Add outcomes (id, body), and tell the workers."""
     connection.exec_driver_sql(
-        "INSERT INTO ledger_outcome (pending_id, body) SELECT * FROM unnest(%s::bigint[], %s::bytea[])",
+        "INSERT INTO ledger_outcome (pending_id, body) SELECT * FROM unnest(%b::bigint[], %b::bytea[])",
         ([pending_id for pending_id, _ in rows], [body for _, body in rows]),
     )
     connection.exec_driver_sql(f"NOTIFY {OUTCOME_CHANNEL}")
@@ -159,7 +151,7 @@ def insert_outcomes(connection: Connection, rows: Sequence[tuple[int, bytes]]) -
 def fetch_outcomes(connection: Connection, pending_ids: Sequence[int]) -> dict[int, bytes]:
     """Take the outcomes of some submissions that are there."""
     rows = connection.exec_driver_sql(
-        "DELETE FROM ledger_outcome WHERE pending_id = ANY(%s::bigint[]) RETURNING pending_id, body",
+        "DELETE FROM ledger_outcome WHERE pending_id = ANY(%b::bigint[]) RETURNING pending_id, body",
         (list(pending_ids),),
     )
     return {row.pending_id: row.body for row in rows}
@@ -181,6 +173,11 @@ def _accept(proposal: Proposal) -> Event:
     return Event(proposal.statement, proposal.place, proposal.envelope.key_ids, proposal.added_key)
 
 
+@functools.lru_cache(maxsize=4)
+def _derive_tag_key(log_signing_key: SigningKey) -> bytes:
+    return log_signing_key.derive(_LABEL)
+
+
 @functools.lru_cache(maxsize=64)
 def _read_size(note: bytes) -> int:
     return parse_checkpoint(parse_note(note)[0]).size
@@ -192,7 +189,8 @@ def _split(body: bytes) -> list[tuple[int, int, bytes, tuple[bytes, ...]]]:
     while at < len(body):
         size, index, leaf, count = _PLACE.unpack_from(body, at)
         at += _PLACE.size
-        path = tuple(body[at + _HASH_BYTES * n : at + _HASH_BYTES * (n + 1)] for n in range(count))
-        at += _HASH_BYTES * count
+        end = at + _HASH_BYTES * count
+        path = tuple(body[start : start + _HASH_BYTES] for start in range(at, end, _HASH_BYTES))
+        at = end
         found.append((size, index, leaf, path))
     return found

@@ -1,6 +1,7 @@
 """PostgreSQL as the ledger's database, for the workers of many processes and hosts.
 
-The driver is psycopg 3 (extra `postgresql`). A server that does not sync what it commits is refused.
+The driver is psycopg 3 (extra `postgresql`). A server that does not sync what it commits is refused. Many
+values travel as arrays, one for a column, in binary (`%b`): of text, psycopg looks for what to quote in each.
 Appending goes through one elected process (`sharing`), so nothing here queues writers; `begin` keeps the few
 others apart (making a ledger, migrations).
 """
@@ -134,14 +135,14 @@ class PostgresDatabase:
 
     def insert_rows(self, connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         """Insert rows by one statement over arrays, a column each."""
-        arrays = ", ".join(f"%s::{name_type(column.type)}[]" for column in table.columns)
+        arrays = ", ".join(f"%b::{name_type(column.type)}[]" for column in table.columns)
         sql = f"INSERT INTO {table.name} SELECT * FROM unnest({arrays})"
         connection.exec_driver_sql(sql, tuple(list(values) for values in zip(*rows, strict=True)))
 
     def read_heads(self, connection: Connection, assets: Sequence[str]) -> dict[str, Head]:
         """Return the last event of each asset that has one."""
         rows = connection.exec_driver_sql(
-            "SELECT wanted, n, leaf_hash FROM unnest(%s::text[]) wanted CROSS JOIN LATERAL (SELECT n,"
+            "SELECT wanted, n, leaf_hash FROM unnest(%b::text[]) wanted CROSS JOIN LATERAL (SELECT n,"
             " leaf_hash FROM ledger_entry WHERE asset = wanted ORDER BY n DESC LIMIT 1) head",
             (list(assets),),
         )
@@ -155,7 +156,7 @@ class PostgresDatabase:
         found: dict[Coordinate, bytes] = {}
         if inner:
             rows = connection.exec_driver_sql(
-                "SELECT level, position, hash FROM unnest(%s::int[], %s::bigint[]) wanted(l, p)"
+                "SELECT level, position, hash FROM unnest(%b::int[], %b::bigint[]) wanted(l, p)"
                 " JOIN ledger_node ON level = l AND position = p",
                 ([level for level, _ in inner], [position for _, position in inner]),
             )
@@ -163,7 +164,7 @@ class PostgresDatabase:
         leaves = [position for level, position in coordinates if level == 0]
         if leaves:
             rows = connection.exec_driver_sql(
-                "SELECT entry_index, leaf_hash FROM ledger_entry WHERE entry_index = ANY(%s::bigint[])",
+                "SELECT entry_index, leaf_hash FROM ledger_entry WHERE entry_index = ANY(%b::bigint[])",
                 (leaves,),
             )
             found |= {(0, index): leaf for index, leaf in rows}

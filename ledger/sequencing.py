@@ -104,8 +104,8 @@ class SequencerThread:
     def _sequence(self, connection: Connection) -> bool:
         """Commit what is pending; False when nothing was."""
         items = read_pending(connection, MAX_PENDING)
-        connection.commit()
         if not items:
+            connection.commit()
             return False
         try:
             self._commit(connection, items)

@@ -14,6 +14,7 @@ then; when another process was first, they are built again.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -45,7 +46,6 @@ from .pending import (
     encode_submission,
     fetch_outcomes,
     insert_pending,
-    list_sizes,
     tag_submission,
 )
 from .postgres import PostgresDatabase
@@ -150,8 +150,9 @@ class SharedLog:
             with self._changed:
                 self._waiting.update(zip(ids, ready, strict=True))
                 self._changed.notify_all()
+            # Not in that transaction: commits that notify wait for each other's sync.
+            connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.exec_driver_sql(f"NOTIFY {PENDING_CHANNEL}")
-            connection.commit()
 
     def _encode(self, connection: Connection, item: Waiting) -> tuple[bytes, bytes]:
         """Build and verify a submission's entries, and return the body and tag of its row."""
@@ -160,18 +161,18 @@ class SharedLog:
         keys: list[str | None] = []
         item.heads.clear()
         for event, seen in zip(submission.events, submission.examined, strict=True):
-            key = event.idempotency_key if isinstance(event, Draft) else None
-            entry = self._find_request(connection, key, dict(zip(keys, entries, strict=True)))
-            if isinstance(event, Draft) and entry is None:
-                entry = self._build(connection, item, event)
-            elif not isinstance(event, Draft):
-                entry = event
-            assert entry is not None
+            if isinstance(event, Draft):
+                key = event.idempotency_key
+                entry = self._find_request(connection, key, dict(zip(keys, entries, strict=True)))
+                entry = entry or self._build(connection, item, event)
+            else:
+                key, entry = None, event
             entries.append(entry)
             keys.append(key)
             verified = self._verify_event(seen or parse_event(entry)) and verified
-        with self._changed:
-            self._heads.update(item.heads)  # the next submission builds on this one
+        if item.heads:
+            with self._changed:
+                self._heads.update(item.heads)  # the next submission builds on this one
         body = encode_submission(submission.events, entries)
         return body, tag_submission(body, submission.log_signing_key) if verified else b""
 
@@ -234,14 +235,16 @@ class SharedLog:
         with self._changed:
             waiting = dict(self._waiting)
         connection.exec_driver_sql("SET LOCAL synchronous_commit = off")  # a lost deletion does no harm
-        found = fetch_outcomes(connection, list(waiting))
-        sizes = {size for body in found.values() for size in list_sizes(body)}
-        notes = {size: read_note(connection, size) for size in sizes}
+        notes = functools.cache(functools.partial(read_note, connection))
+        found = {
+            pending_id: decode_outcome(body, notes)
+            for pending_id, body in fetch_outcomes(connection, list(waiting)).items()
+        }
         connection.commit()
+        self._leave({pending_id: waiting[pending_id] for pending_id in found})
         again = []
-        for pending_id, body in found.items():
-            item, outcome = waiting[pending_id], decode_outcome(body, notes)
-            self._leave(pending_id, item)
+        for pending_id, outcome in found.items():
+            item = waiting[pending_id]
             late = time.monotonic() >= item.deadline_s
             drafted = any(isinstance(event, Draft) for event in item.submission.events)
             if isinstance(outcome, LedgerConflictError) and drafted and not late:
@@ -256,12 +259,13 @@ class SharedLog:
                     item.submission.settle(error)
         return bool(found)
 
-    def _leave(self, pending_id: int, item: Waiting) -> None:
+    def _leave(self, items: Mapping[int, Waiting]) -> None:
         with self._changed:
-            self._waiting.pop(pending_id, None)
-            for asset, head in item.heads.items():
-                if self._heads.get(asset) == head:
-                    del self._heads[asset]
+            for pending_id, item in items.items():
+                self._waiting.pop(pending_id, None)
+                for asset, head in item.heads.items():
+                    if self._heads.get(asset) == head:
+                        del self._heads[asset]
             self._changed.notify_all()
 
     def _withdraw(self, connection: Connection) -> None:
@@ -280,7 +284,7 @@ class SharedLog:
                 error = OutcomeUnknownError(f"{self._database.where}: no outcome of a submission in time")
             else:
                 continue
-            self._leave(pending_id, item)
+            self._leave({pending_id: item})
             item.submission.settle(error)
 
     def _give_up(self, error: Exception) -> None:
@@ -289,5 +293,5 @@ class SharedLog:
         with self._changed:
             late = {key: item for key, item in self._waiting.items() if item.deadline_s <= now_s}
         for pending_id, item in late.items():
-            self._leave(pending_id, item)
+            self._leave({pending_id: item})
             item.submission.settle(OutcomeUnknownError(f"the outcome cannot be fetched: {error}"))
