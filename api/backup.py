@@ -38,6 +38,7 @@ from .errors import BackupError, WriteError
 from .installation import Installation, now
 from .keybackup import check_passphrase, seal_folder
 from .marking import Progress, report_nothing
+from .passingfiles import PREFIX
 from .settings import Settings
 
 BACKUP_TYPE = PREDICATE_BASE + "backup/v1"
@@ -222,7 +223,7 @@ def _copy_tree(settings: Settings, source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file durably, or make a folder; what vanishes meanwhile was not needed any more."""
-    if source.is_symlink() or source.name.endswith(".lock") or source.name.startswith("upload-"):
+    if source.is_symlink() or source.name.endswith(".lock") or source.name.startswith(PREFIX):
         return
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)

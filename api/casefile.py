@@ -31,11 +31,12 @@ from . import casestates as cs
 from .casehistory import CaseView, describe_case, read_case
 from .casewriter import take_step
 from .collecting import collect_evidence
+from .deadlines import LETTERS
 from .deskkey import open_desk_key
 from .errors import ConflictError
 from .installation import Installation, now
 from .keyring import format_public_keys
-from .letters import LETTERS, write_letter
+from .letters import write_letter
 from .release import name_asset
 
 CASE_FILE_TYPE = PREDICATE_BASE + "case-file/v1"

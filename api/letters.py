@@ -19,6 +19,7 @@ from .casehistory import CaseView
 from .deadlines import (
     COUNTER_LETTER,
     DECISION_LETTER,
+    LETTERS,
     MISSING_LETTER,
     REASONS_LETTER,
     RECEIPT,
@@ -52,9 +53,9 @@ def write_letter(view: CaseView, letter: str) -> str:
     ConflictError
         The case has come to nothing that it could say.
     """
-    if letter not in LETTERS:
+    if letter not in _WRITERS:
         raise MissingError(f"no letter {letter!r:.40}: expected one of {', '.join(LETTERS)}")
-    lines = LETTERS[letter](view)
+    lines = _WRITERS[letter](view)
     return "\n".join([f"Case {view.row.case_id}", "", *lines, "", DISCLAIMER, ""])
 
 
@@ -187,7 +188,7 @@ def _find_decision(view: CaseView) -> Mapping[str, Any]:
     return next(step.facts for step in reversed(view.steps) if step.step in deciding)
 
 
-LETTERS: Mapping[str, Callable[[CaseView], list[str]]] = {
+_WRITERS: Mapping[str, Callable[[CaseView], list[str]]] = {
     RECEIPT: _write_receipt,
     MISSING_LETTER: _write_missing,
     COUNTER_LETTER: _write_counter_notice,

@@ -15,7 +15,6 @@ checked: the entry's signature, and that the store in the file has the SHA-256 t
 import base64
 import hashlib
 import json
-import secrets
 import struct
 import threading
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from watermark.identity.profile import FP1
 from .credentialmanifest import ALGORITHM_BASE, name_algorithm
 from .errors import MissingError
 from .installation import Installation
+from .passingfiles import name_passing
 from .recognition import detection_profiles
 from .registry import RELEASED
 from .source import FINGERPRINT_SUBJECT
@@ -158,7 +158,7 @@ def read_store(installation: Installation, place: ManifestPlace) -> bytes:
     fetched = None
     try:
         if not path.is_file() and installation.objects is not None:
-            path = fetched = installation.settings.incoming / f"upload-{secrets.token_hex(8)}"
+            path = fetched = name_passing(installation.settings)
             installation.objects.fetch(track.track_id, track.audio_name, path, sha256=track.file_sha256)
         store = _extract(path, track.container)
     except (OSError, MutagenError) as error:

@@ -10,9 +10,9 @@ import uvicorn
 
 from ..errors import LedgerFolderError, PortError
 from ..installation import check_layout
+from ..passingfiles import remove_stale
 from ..settings import Settings
 from .application import create_app
-from .uploads import remove_stale_uploads
 
 SHUTDOWN_S = 10
 
@@ -28,7 +28,7 @@ def hold_serving_lock(settings: Settings) -> Iterator[None]:
     try:
         with contextlib.suppress(BlockingIOError):  # held by another service, which may have uploads
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove_stale_uploads(settings)
+            remove_stale(settings)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
     finally:

@@ -1,7 +1,6 @@
 """Verifying files, and everything public about a track; its audio and its opened bundle need a key."""
 
 import json
-import secrets
 import time
 from typing import Annotated, Literal
 
@@ -22,6 +21,7 @@ from ..errors import MissingError
 from ..likeness import identify_sound
 from ..listening import listen
 from ..openings import list_openings
+from ..passingfiles import name_passing
 from ..recipients import open_personal
 from ..release import name_asset
 from ..rendering import Rendering
@@ -46,7 +46,7 @@ from .schemas import (
     TrackList,
     VerificationReport,
 )
-from .uploads import PREFIX, UPLOAD_BODY, receive_upload
+from .uploads import UPLOAD_BODY, receive_upload
 
 router = APIRouter(dependencies=[open_to_all()])
 AnyCaller = Annotated[Caller, open_to_all()]
@@ -256,7 +256,7 @@ def get_audio(track_id: TrackId, context: UsedContext) -> FileResponse:
     path = context.installation.settings.tracks / track_id / track.audio_name
     if path.is_file() or context.installation.objects is None:
         return _send_file(context, track_id, track.audio_name, MEDIA_TYPES[track.container])
-    fetched = context.installation.settings.incoming / f"{PREFIX}{secrets.token_hex(8)}"
+    fetched = name_passing(context.installation.settings)
     context.installation.objects.fetch(track_id, track.audio_name, fetched, sha256=track.file_sha256)
     return FileResponse(
         fetched,

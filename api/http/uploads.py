@@ -1,7 +1,6 @@
 """Files that arrive as a request body: streamed to disk under a byte limit, never held in memory."""
 
 import contextlib
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ..errors import AudioRefusedError, TooLargeError, WriteError
+from ..passingfiles import name_passing
 from ..settings import Settings
 
-PREFIX = "upload-"
 DRAIN_BYTES = 32 << 20
 """How much more of a too large body is read and dropped: a client still sending would not see the answer."""
 UPLOAD_BODY = {
@@ -66,7 +65,7 @@ async def receive_file(request: Request, settings: Settings, *, limit: int) -> P
     if announced.isdigit() and int(announced) > limit:
         await _drain(chunks)
         raise TooLargeError(f"expected at most {limit} bytes, got {announced}")
-    path = settings.incoming / f"{PREFIX}{secrets.token_hex(8)}"
+    path = name_passing(settings)
     try:
         await _write(chunks, path, limit)
     except ClientDisconnect as error:
@@ -79,12 +78,6 @@ async def receive_file(request: Request, settings: Settings, *, limit: int) -> P
         path.unlink(missing_ok=True)
         raise
     return path
-
-
-def remove_stale_uploads(settings: Settings) -> None:
-    """Remove uploads of an earlier process."""
-    for path in settings.incoming.glob(f"{PREFIX}*"):
-        path.unlink(missing_ok=True)
 
 
 async def _write(chunks: AsyncIterator[bytes], path: Path, limit: int) -> None:

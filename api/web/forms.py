@@ -5,7 +5,6 @@ field. Of the parts, `file` is the file; the others are short texts.
 """
 
 import contextlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ..errors import AudioRefusedError, RefusedError, TooLargeError, WriteError
-from ..http.uploads import PREFIX
+from ..passingfiles import name_passing
 from ..settings import Settings
 
 FILE_FIELD = "file"
@@ -118,7 +117,7 @@ class _Reader:
 @contextlib.contextmanager
 def _new_file(settings: Settings) -> Iterator[tuple[Path, IO[bytes]]]:
     """Give a new file in the incoming folder; it is removed again if what follows fails."""
-    path = settings.incoming / f"{PREFIX}{secrets.token_hex(8)}"
+    path = name_passing(settings)
     try:
         with path.open("xb") as file:
             yield path, file
