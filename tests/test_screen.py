@@ -54,11 +54,11 @@ def make_noise(path: Path, seed: int, seconds: float = 0.5) -> Path:
     return write_audio(path, audio.astype(np.float32), subtype="PCM_16")
 
 
-def make_tune(seed: int) -> Audio:
-    """Nine seconds of short tones of any pitch: sound that has a fingerprint."""
+def make_tune(seed: int, seconds: float = 7.0) -> Audio:
+    """Short tones of any pitch: sound that has a fingerprint."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(0.3 * SAMPLE_RATE)) / SAMPLE_RATE
-    audio = 1e-4 * rng.standard_normal(9 * SAMPLE_RATE)
+    audio = 1e-4 * rng.standard_normal(round(seconds * SAMPLE_RATE))
     for start in range(0, audio.size - time_s.size, SAMPLE_RATE // 11):
         for frequency in rng.uniform(200, 4_000, 2):
             tone = 0.1 * np.exp(-8 * time_s) * np.sin(2 * np.pi * frequency * time_s)
@@ -81,8 +81,8 @@ def dataset_once(stamped_once: Stamped, tmp_path_factory: pytest.TempPathFactory
     tune = make_tune(1)
     write_audio(folder / "tune.wav", tune, subtype="PCM_16")
     write_audio(folder / "tune again.ogg", 0.7 * tune)
-    write_audio(folder / "tune, a part.wav", tune[:, SAMPLE_RATE : 6 * SAMPLE_RATE])
-    write_audio(folder / "tune, another.wav", make_tune(2))
+    write_audio(folder / "tune, a part.wav", tune[:, SAMPLE_RATE : round(5.5 * SAMPLE_RATE)])
+    write_audio(folder / "tune, another.wav", make_tune(2, 4.5))
     (folder / "notes.txt").write_text("no audio")
     (folder / "empty.mp3").touch()
     (folder / "cut.flac").write_bytes((folder / "source.flac").read_bytes()[:200])
