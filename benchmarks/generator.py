@@ -2,7 +2,8 @@
 
 What it composes is measured by `benchmarks.generator_tunes`. Sound: notes at pitches and a velocity that
 training never saw, against FluidSynth's rendering of the same notes with the reference soundfont, as
-log-spectral distance (2,048-point STFT, each note levelled to the reference, down to 60 dB below its peak).
+log-spectral distance (2,048-point STFT, each note levelled to the reference, down to 60 dB below its peak),
+and as the distance that training measures (`generator/training/spectra.py`: four resolutions, level and all).
 The anchor is a sawtooth with the envelope of the reference. Cost: CPU seconds of a track by stage and of a
 stream to its first block; and how many times faster than real time, on one core, the synthesiser plays one
 voice and eight at once, before room and master.
@@ -11,8 +12,10 @@ voice and eight at once, before room and master.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import OUTPUT, describe_run, run_main, show_progress, show_table, write_json
@@ -24,6 +27,7 @@ from generator.instruments import BY_NAME, EMBEDDING_ROW, INSTRUMENTS
 from generator.synthesis import TimedNote, render_part
 from generator.timbre import SAMPLE_RATE
 from generator.training.notes import HOLD_S, LEAD_S, notes_of, render
+from generator.training.spectra import log_distance
 from generator.weights import (
     TIMBRE,
     load_timbre,
@@ -63,6 +67,12 @@ def spectral_distance(audio: NDArray[np.float64], reference: NDArray[np.float64]
     return float(np.sqrt((difference[heard] ** 2).mean()))
 
 
+def multi_scale_distance(audio: NDArray[Any], reference: NDArray[np.float64]) -> float:
+    """Mean difference of log magnitudes at four resolutions, nepers (`generator.training.spectra`)."""
+    first, second = (torch.from_numpy(x.astype(np.float32))[None] for x in (audio, reference))
+    return float(log_distance(first, second))
+
+
 def sawtooth(pitch: int, reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """A band-limited sawtooth of a pitch with the envelope of the reference."""
     f0 = 440 * 2 ** ((pitch - 69) / 12)
@@ -79,7 +89,7 @@ def measure_sound(names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     results = {}
     for name in show_progress(names, total=len(names), what="instruments"):
         instrument = BY_NAME[name]
-        ours, saws = [], []
+        ours, saws, distances, saw_distances = [], [], [], []
         for (pitch, velocity, validation), reference in zip(
             notes_of(instrument), render(instrument, SOUNDFONT), strict=True
         ):
@@ -95,8 +105,17 @@ def measure_sound(names: tuple[str, ...]) -> dict[str, dict[str, float]]:
                     seed=(pitch,),
                 )
             ours.append(spectral_distance(audio.astype(np.float64), reference))
-            saws.append(spectral_distance(sawtooth(pitch, reference), reference))
-        results[name] = {"network_db": float(np.mean(ours)), "sawtooth_db": float(np.mean(saws))}
+            saw = sawtooth(pitch, reference)
+            saw *= np.sqrt((reference**2).sum() / (saw**2).sum())
+            saws.append(spectral_distance(saw, reference))
+            distances.append(multi_scale_distance(audio, reference))
+            saw_distances.append(multi_scale_distance(saw, reference))
+        results[name] = {
+            "network_db": float(np.mean(ours)),
+            "sawtooth_db": float(np.mean(saws)),
+            "network_distance": float(np.mean(distances)),
+            "sawtooth_distance": float(np.mean(saw_distances)),
+        }
     return results
 
 
@@ -195,8 +214,11 @@ def main() -> None:
     synthesis = measure_synthesis(SYNTHESIS_S)
     speed = measure_speed(30.0)
     stream = measure_stream(STREAM_S)
-    rows = [(name, f"{v['network_db']:.2f}", f"{v['sawtooth_db']:.2f}") for name, v in sound.items()]
-    show_table("Log-spectral distance to the reference, dB", ("instrument", "network", "sawtooth"), rows)
+    kinds = ("network_db", "sawtooth_db", "network_distance", "sawtooth_distance")
+    means = {kind: float(np.mean([v[kind] for v in sound.values()])) for kind in kinds}
+    rows = [(name, *(f"{v[k]:.3f}" for k in kinds)) for name, v in {**sound, "mean": means}.items()]
+    columns = ("instrument", "network, dB", "sawtooth, dB", "network, nepers", "sawtooth, nepers")
+    show_table("Distance of spectra to the reference", columns, rows)
     show_table(
         "Synthesiser on one core, times real time",
         ("voices", "times"),

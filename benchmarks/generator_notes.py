@@ -63,11 +63,11 @@ TOLERANCE_S, DELAY_S = 0.05, 0.06
 Heard = list[tuple[float, int]]
 
 
-def compose_lines(names: tuple[str, ...], seed: int) -> dict[str, Score]:
+def compose_lines(names: tuple[str, ...], seed: int, *, prompt: str = PROMPT) -> dict[str, Score]:
     """The score of one tune for each instrument alone."""
     folder = weights_folder()
     digests = read_digests(folder)
-    settings = {name: read_prompt(f"{PROMPT}, solo {name}", {"instruments": name}, seed=0) for name in names}
+    settings = {name: read_prompt(f"{prompt}, solo {name}", {"instruments": name}, seed=0) for name in names}
     form = Form((8,), (0,), 0, 130.0)
     with one_thread():
         tune, _ = compose_tune(

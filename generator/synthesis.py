@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from .instruments import Instrument
+from .lobes import WINDOW_TERMS, add_partials, lobe_table
 from .loudness import k_power
 from .timbre import (
     FFT_SIZE,
@@ -29,11 +30,6 @@ from .timbre import (
     noise_band_matrix,
 )
 
-# 4-term Blackman-Harris window: side lobes at -92 dB, so nine bins of the transform are the whole partial;
-# shifted by a quarter of its length it adds up to a constant.
-_WINDOW_TERMS = (0.35875, 0.48829, 0.14128, 0.01168)
-_LOBE_BINS = 4
-_LOBE_STEPS = 1024
 # Partials below this level are not drawn.
 AUDIBLE_DB = -86.0
 VIBRATO_HZ = 5.4
@@ -59,22 +55,6 @@ class TimedNote:
     onset_s: float
     duration_s: float
     velocity: int
-
-
-def lobe_table() -> torch.Tensor:
-    """Transform of the window around its centre, (2 * _LOBE_BINS + 1, _LOBE_STEPS + 1).
-
-    Row r, column c holds it at (r - _LOBE_BINS) - (c / _LOBE_STEPS - 0.5) bins: bin offset less the partial's
-    offset from its nearest bin.
-    """
-    offset = np.arange(-_LOBE_BINS, _LOBE_BINS + 1)[:, None] - (
-        np.arange(_LOBE_STEPS + 1) / _LOBE_STEPS - 0.5
-    )
-    a0, a1, a2, a3 = _WINDOW_TERMS
-    value = a0 * np.sinc(offset)
-    for term, shift in ((a1, 1), (a2, 2), (a3, 3)):
-        value = value + term / 2 * (np.sinc(offset - shift) + np.sinc(offset + shift))
-    return torch.from_numpy((FFT_SIZE * value).astype(np.float32))
 
 
 class PartSynthesiser:
@@ -106,13 +86,8 @@ class PartSynthesiser:
         with torch.inference_mode():
             velocity = torch.tensor([float(n.velocity) for n in notes])
             self._codes = network.encode_notes(torch.full((len(notes),), row), pitch, velocity)
-        f0 = 440.0 * 2 ** ((pitch.double() - 69) / 12)
-        self._f0 = f0 * 2 ** (self._codes.detune_cents.double().clamp(-15, 15) / 1200)
-        numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
-        stiffness = self._codes.stiffness.double().clamp(0, 6e-3)[:, None]
-        if instrument.sustains:
-            stiffness = torch.zeros_like(stiffness)
-        self._stretch = numbers * torch.sqrt(1 + stiffness * numbers**2)  # (N, K)
+        self._sustains = torch.full((len(notes),), instrument.sustains)
+        self._f0, self._stretch = partial_series(self._codes, pitch, self._sustains)
 
     def block(self, number: int) -> NDArray[np.float32]:
         """What the frames of one block sound: its samples and the OVERLAP_SAMPLES after them, float32."""
@@ -132,7 +107,7 @@ class PartSynthesiser:
             noise_frames = torch.fft.irfft(noise_spectrum(noise_power, noise_band_matrix(), random), FFT_SIZE)
             noise = overlap_add(noise_frames * torch.hann_window(FFT_SIZE), FRAME_HOP)
             # Blackman-Harris frames add up to 4 a0; Hann frames of independent noise to a power of 4 * 0.375.
-            mixed: NDArray[np.float32] = (harmonic / (4 * _WINDOW_TERMS[0]) + noise / math.sqrt(1.5)).numpy()
+            mixed: NDArray[np.float32] = (harmonic / (4 * WINDOW_TERMS[0]) + noise / math.sqrt(1.5)).numpy()
         return mixed
 
     def power(self, steps: int, step_s: float) -> NDArray[np.float64]:
@@ -144,7 +119,7 @@ class PartSynthesiser:
         place = first[index] + torch.arange(len(index)) - (torch.cumsum(counts, 0) - counts)[index]
         since_onset = (place * fine_s - self._onset[index]).float()
         with torch.inference_mode():
-            levels = held_levels_db(self._network, self._codes, index, since_onset, self._instrument)
+            levels = held_levels_db(self._network, self._codes, index, since_onset, self._sustains)
             released = (since_onset - self._held[index].float()).clamp(min=0)[:, None]
             levels = (levels - released * self._codes.release_db_per_s[index])[:, :HARMONICS].double()
         hertz = (self._f0[:, None] * self._stretch).numpy()
@@ -172,42 +147,30 @@ class PartSynthesiser:
         asked = torch.ones(len(index), dtype=torch.bool)
         asked[between] = False
         levels[asked] = held_levels_db(
-            self._network, self._codes, index[asked], since_onset[asked], self._instrument
+            self._network, self._codes, index[asked], since_onset[asked], self._sustains
         )
         levels[between] = (levels[between - 1] + levels[between + 1]) / 2
         levels = levels - since_end.clamp(min=0)[:, None] * self._codes.release_db_per_s[index]
-        fade = ((self._instrument.tail_s - since_end) / _FADE_S).clamp(1e-4, 1.0)
-        levels = levels + 20 * torch.log10(fade)[:, None]
+        levels = levels + release_fade_db(since_end, self._instrument.tail_s)[:, None]
         row = frame - first_frame
         noise_power.index_add_(0, row, 10 ** (levels[:, HARMONICS:] / 10))
-        since = since_onset.double()
-        rise = ((since - VIBRATO_DELAY_S) / 0.3).clamp(0, 1)
-        swing = self._instrument.vibrato_cents / 1200 * math.log(2) * rise
-        turn = 2 * math.pi * (VIBRATO_HZ * since + self._wobble[index])
-        pitch_ratio = 1 + swing * torch.sin(turn)
-        turns = self._f0[index] * (since - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ))
+        pitch_ratio, seconds = swing_pitch(
+            since_onset.double(), self._wobble[index], self._instrument.vibrato_cents
+        )
+        turns = self._f0[index] * seconds
         hertz = self._f0[:, None] * self._stretch
         drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (hertz < 0.45 * SAMPLE_RATE)[index]
         at, k = drawn.nonzero(as_tuple=True)
         note = index[at]
         amplitude = 0.5 * 10 ** (levels[at, k] / 20)
-        angle = turns[at] * self._stretch[note, k] + self._phase[note, k]
-        angle = (2 * math.pi * torch.frac(angle)).float()
-        bin_place = (hertz[note, k] * pitch_ratio[at] * FFT_SIZE / SAMPLE_RATE).float()
-        nearest = bin_place.round()
-        column = ((bin_place - nearest + 0.5) * _LOBE_STEPS).round().long()
-        base = row[at] * (FFT_SIZE // 2 + 1)
-        parity = 1 - 2 * (nearest.long() % 2)
-        real, imaginary = amplitude * torch.cos(angle) * parity, amplitude * torch.sin(angle) * parity
-        for offset in range(-_LOBE_BINS, _LOBE_BINS + 1):
-            target = nearest.long() + offset
-            # A frame is centred on its middle sample: shifting by half a frame turns every other bin by pi.
-            lobe = self._table[offset + _LOBE_BINS, column] * (1 - 2 * (offset % 2))
-            # A lobe that reaches below 0 Hz comes back conjugated.
-            mirror = torch.where(target < 0, -1.0, 1.0)
-            place = base + target.abs()
-            spectrum[0].index_add_(0, place, real * lobe)
-            spectrum[1].index_add_(0, place, imaginary * lobe * mirror)
+        add_partials(
+            spectrum,
+            self._table,
+            row[at],
+            hertz[note, k] * pitch_ratio[at],
+            turns[at] * self._stretch[note, k] + self._phase[note, k],
+            amplitude,
+        )
 
 
 def render_part(
@@ -240,23 +203,53 @@ def _between(frame: torch.Tensor, since_onset_s: torch.Tensor, starts: torch.Ten
     return settled.nonzero().flatten()
 
 
+def partial_series(
+    codes: NoteCode, pitch: torch.Tensor, sustains: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Fundamental in Hz (N,) of notes at MIDI pitches (N,), and what it is multiplied by for each partial
+    (N, HARMONICS), stretched where strings are stiff; float64.
+    """
+    f0 = 440.0 * 2 ** ((pitch.double() - 69) / 12)
+    f0 = f0 * 2 ** (codes.detune_cents.double().clamp(-15, 15) / 1200)
+    numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
+    stiffness = codes.stiffness.double().clamp(0, 6e-3)[:, None] * ~sustains[:, None]
+    return f0, numbers * torch.sqrt(1 + stiffness * numbers**2)
+
+
+def swing_pitch(
+    since_onset_s: torch.Tensor, wobble: torch.Tensor, vibrato_cents: float | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vibrato: what the pitch is multiplied by at times since the onset, and the seconds that a steady pitch
+    would have taken to come to the same phase; wobble: where its swing begins, in turns.
+    """
+    rise = ((since_onset_s - VIBRATO_DELAY_S) / 0.3).clamp(0, 1)
+    swing = vibrato_cents / 1200 * math.log(2) * rise
+    turn = 2 * math.pi * (VIBRATO_HZ * since_onset_s + wobble)
+    return 1 + swing * torch.sin(turn), since_onset_s - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ)
+
+
+def release_fade_db(since_end_s: torch.Tensor, tail_s: float | torch.Tensor) -> torch.Tensor:
+    """Gain in dB that brings a released note to silence at the end of its tail."""
+    return 20 * torch.log10(((tail_s - since_end_s) / _FADE_S).clamp(1e-4, 1.0))
+
+
 def held_levels_db(
     network: TimbreNetwork,
     codes: NoteCode,
     index: torch.Tensor,
     since_onset_s: torch.Tensor,
-    instrument: Instrument,
+    sustains: torch.Tensor,
 ) -> torch.Tensor:
-    """Levels of held notes, also past what the network learned: a struck note goes on falling at its last
-    slope.
+    """Levels of held notes, also past what the network learned: a note that does not sustain (N,) goes on
+    falling at its last slope.
     """
     levels = network.levels_db(codes.code[index], since_onset_s.clamp(max=LEARNED_HOLD_S))
     beyond = (since_onset_s - LEARNED_HOLD_S).clamp(min=0)
-    if not instrument.sustains and bool((beyond > 0).any()):
+    if bool(((beyond > 0) & ~sustains[index]).any()):
         every = torch.arange(len(codes.code))
         late = network.levels_db(codes.code, torch.full((len(every),), LEARNED_HOLD_S))
         earlier = network.levels_db(codes.code, torch.full((len(every),), LEARNED_HOLD_S - _SLOPE_S))
-        slope = ((late - earlier) / _SLOPE_S).clamp(max=-2.0)
+        slope = ((late - earlier) / _SLOPE_S).clamp(max=-2.0) * ~sustains[:, None]
         levels = levels + slope[index] * beyond[:, None]
     return levels
 

@@ -1,5 +1,6 @@
 """The training programs, on data small enough to know the answer."""
 
+import copy
 import hashlib
 import json
 import sys
@@ -11,11 +12,19 @@ import torch
 from safetensors.numpy import load_file
 
 from generator.composer import Composer, ComposerConfig
-from generator.timbre import HARMONICS, SAMPLE_RATE
+from generator.embedded import one_thread
+from generator.instruments import INSTRUMENTS
+from generator.synthesis import TimedNote, render_part
+from generator.timbre import HARMONICS, SAMPLE_RATE, TimbreConfig, TimbreNetwork
 from generator.tokens import TOKEN_ID, VOCABULARY
 from generator.training import composer as composer_training
+from generator.training import refinement
 from generator.training import tunes as tune_training
+from generator.training.decoder import Stretches, decode_stretches, decoded_samples, first_sample
 from generator.training.notes import LEAD_S, analyse
+from generator.training.refinement import Notes, Refinement, collect_notes, measure_distance
+from generator.training.spectra import FLOOR_DB, log_distance, peak_magnitudes, spectral_loss
+from generator.weights import TIMBRE, load_timbre, read_digests, read_weights, weights_folder
 
 TUNES = """X:1
 T:First
@@ -128,3 +137,77 @@ def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence() -> None:
         for place in range(4, 12):
             steps, cache = model(tokens[:, place : place + 1], contexts[:, place : place + 1], cache)
             assert torch.allclose(steps[:, -1], whole[:, place], atol=1e-4)
+
+
+def test_the_decoder_sounds_like_the_synthesiser() -> None:
+    """The same notes, but for phases: energies agree, through onset, steady part and release."""
+    folder = weights_folder()
+    network = load_timbre(read_weights(folder, TIMBRE, read_digests(folder)[TIMBRE]))
+    rows, pitches = torch.tensor([0, 11]), torch.tensor([60.0, 79.0])
+    first = torch.tensor([0, 10])
+    notes = Stretches(rows, pitches, torch.full((2,), 0.1, dtype=torch.float64), torch.full((2,), 0.3), first)
+    with torch.no_grad():
+        codes = network.encode_notes(rows, pitches, torch.full((2,), 90.0))
+        sounds = decode_stretches(network, codes, notes, 67, torch.Generator().manual_seed(1)).numpy()
+    assert sounds.shape == (2, decoded_samples(67))
+    for row, pitch, begin, sound in zip(rows, pitches, first_sample(first), sounds, strict=True):
+        whole = render_part(
+            network,
+            [TimedNote(int(pitch), 0.1, 0.3, 90)],
+            INSTRUMENTS[int(row)],
+            int(row),
+            length_samples=40_000,
+            seed=(1,),
+        )
+        wanted = whole[int(begin) : int(begin) + len(sound)]
+        for start in (4_096, 8_192):  # the attack and what follows it; the release
+            energies = [float((s[start : start + 4_096] ** 2).sum()) for s in (sound, wanted)]
+            assert 10 * np.log10(energies[0] / energies[1]) == pytest.approx(0.0, abs=1.0)
+
+
+def test_the_distance_of_spectra_is_that_of_levels() -> None:
+    random = torch.Generator().manual_seed(1)
+    noise = 0.1 * torch.randn(2, 8_192, generator=random)
+    assert float(log_distance(noise, noise).max()) == 0.0
+    assert log_distance(0.5 * noise, noise) == pytest.approx([np.log(2)] * 2, abs=1e-3)
+    # Silence is as far away as the floor is, and no farther.
+    silent = log_distance(torch.zeros(1, 8_192), noise[:1])
+    assert 5.0 < float(silent) < FLOOR_DB / 20 * np.log(10)
+    loss = spectral_loss(noise, noise, peak_magnitudes(noise))
+    assert torch.equal(loss, torch.zeros(2))
+
+
+def tiny_notes() -> Notes:
+    """Two notes of a harp, as sines that decay, and their training."""
+    t = np.arange(int(2.6 * SAMPLE_RATE)) / SAMPLE_RATE
+    sounds = []
+    for pitch in (60, 64):
+        wave = 0.2 * np.exp(-2 * t) * np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * t)
+        sounds.append(np.concatenate([np.zeros(int(LEAD_S * SAMPLE_RATE)), wave]))
+    return collect_notes([(8, 60, 80), (8, 64, 80)], sounds)
+
+
+def test_refinement_brings_the_sound_nearer_and_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refinement, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(refinement, "RATE", 5e-3)
+    notes = tiny_notes()
+
+    def begin() -> Refinement:
+        torch.manual_seed(2)
+        network = TimbreNetwork(TimbreConfig(len(INSTRUMENTS), code=16, hidden=32, layers=1))
+        return Refinement(network, notes, steps=16, batch=1, seed=3)
+
+    with one_thread():
+        whole = begin()
+        far = measure_distance(whole.network, notes)["harp"]
+        losses = [whole.advance() for _ in range(16)]
+        near = measure_distance(whole.network, notes)["harp"]
+        half = begin()
+        first = [half.advance() for _ in range(8)]
+        other = begin()
+        other.resume(copy.deepcopy(half.state()))
+        second = [other.advance() for _ in range(8)]
+    assert near < 0.8 * far
+    assert first + second == losses

@@ -1,6 +1,7 @@
 """Signing in, and the issue desk: sessions, forms that cannot be forged, jobs, pictures of scores."""
 
 import http.cookiejar
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,15 +14,19 @@ import pytest
 from chromium import run_axe, run_chromium
 from conftest import Stamped
 from http_service import served
+from test_generator_transcription import WALTZ, write_midi
 
 from api.access import Scope
+from api.incipit import MAX_MIDI_BYTES
 from api.installation import now, open_installation
+from api.jobtable import JobTable
 from api.notices import Complaint, CounterNotice, Form, Notice, VerificationRequest
 from api.reasons import Reasons
 from api.scorepicture import draw_roll, engrave, read_roll
 from api.settings import read_settings
 from api.web import sessions
 from api.web.modelforms import list_fields, read_fields
+from generator import transcribe_midi
 
 PAGE = {"accept": "text/html"}
 ABC = "X:1\nT:waltz\nM:3/4\nL:1/8\nK:Dm\nA2 d2 f2 | e2 c2 A2 | d6 |]\n"
@@ -179,6 +184,41 @@ def test_what_cannot_be_generated_is_said_beside_what_was_typed(client: httpx.Cl
     assert "<b>waltz" not in answer.text
 
 
+def test_an_opening_in_midi_goes_with_the_prompt(client: httpx.Client, track: Stamped) -> None:
+    enter(client, track.token)
+    page = client.get("/desk")
+    assert 'name="abc"' in page.text
+    form = {"prompt": "waltz", "seconds": "6", "abc": "  ", "form_token": find_token(page)}
+    midi = write_midi(WALTZ, key="Dm")
+    answer = client.post("/desk/tracks", data=form, files={"file": ("mine.mid", midi)})
+    assert answer.status_code == 303, answer.text
+    job_id = answer.headers["location"].removeprefix("/desk/jobs/")
+    client.post(f"/desk/jobs/{job_id}/cancel", data={"form_token": form["form_token"]})
+    asked = json.loads(JobTable(read_settings(track.home, {}).database_url).get(job_id).request)
+    assert asked["abc"] == transcribe_midi(midi)
+    assert list((track.home / "incoming").glob("upload-*")) == []
+
+
+def test_an_opening_that_cannot_be_is_said_beside_what_was_typed(
+    client: httpx.Client, track: Stamped
+) -> None:
+    enter(client, track.token)
+    form = {"prompt": "waltz", "form_token": find_token(client.get("/desk"))}
+    for texts, content, said in (
+        ({"abc": "K:Dm\nA2 <b>"}, write_midi(WALTZ), "got both"),
+        ({}, b"no midi at all", "Standard MIDI File"),
+    ):
+        answer = client.post("/desk/tracks", data={**form, **texts}, files={"file": ("a.mid", content)})
+        assert answer.status_code == 422
+        assert said in answer.text
+        assert texts.get("abc", "").replace("<b>", "&lt;b&gt;") in answer.text
+    large = client.post("/desk/tracks", data=form, files={"file": ("a.mid", bytes(MAX_MIDI_BYTES + 1))})
+    assert large.status_code == 413
+    forged = client.post("/desk/tracks", data={"prompt": "waltz"}, files={"file": ("a.mid", b"1")})
+    assert forged.status_code == 403
+    assert list((track.home / "incoming").glob("upload-*")) == []
+
+
 def test_whoever_has_signed_in_sees_the_full_report(client: httpx.Client, track: Stamped) -> None:
     clip = {"file": ("<i>clip</i>.flac", track.audio.read_bytes())}
     public = client.post("/verify", files=clip).text
@@ -233,7 +273,7 @@ def test_a_recording_that_is_registered_fails_its_job_before_the_visitor_s_eyes(
         page.run("document.querySelector('[data-examples] button').click()")
         assert page.run("document.querySelector('#prompt').value") == "slow waltz in D minor, piano"
         page.choose_file("#file", track.source)
-        page.submit("document.querySelector('form[enctype]').submit()")
+        page.submit("document.querySelector('form[action=\"/desk/recordings\"]').submit()")
         page.wait("document.querySelector('[role=alert]')")
         assert "The recording is registered" in page.run("document.querySelector('main').innerText")
         assert page.run("document.activeElement.tagName") == "H1"

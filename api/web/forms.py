@@ -132,7 +132,9 @@ def _new_file(settings: Settings) -> Iterator[tuple[Path, IO[bytes]]]:
         raise
 
 
-async def receive_form(request: Request, settings: Settings, *, limit: int | None = None) -> Form:
+async def receive_form(
+    request: Request, settings: Settings, *, limit: int | None = None, required: bool = True
+) -> Form:
     """Read a form with a file; the caller removes it.
 
     Raises
@@ -140,7 +142,7 @@ async def receive_form(request: Request, settings: Settings, *, limit: int | Non
     TooLargeError
         A file of more bytes than `limit`, by default that of recordings; or a long text.
     AudioRefusedError
-        No file, or an empty one.
+        No file, or an empty one, where it is required.
     RefusedError
         Not a form of this kind, or one that breaks off.
     WriteError
@@ -164,6 +166,6 @@ async def receive_form(request: Request, settings: Settings, *, limit: int | Non
             raise RefusedError(f"the form cannot be read: {error}") from error
         if not reader.ended:
             raise RefusedError("the form breaks off before its end")
-        if not reader.written:
+        if required and not reader.written:
             raise AudioRefusedError("empty", "choose a file first: the form came without one")
         return Form(reader.texts, path, reader.file_name or "file")

@@ -21,6 +21,7 @@ from ..http.job_routes import describe_job, find_job, stream_job
 from ..http.job_schemas import PRIORITIES, IssueRequest, JobId
 from ..http.schemas import TrackId
 from ..http.track_routes import get_audio, get_score
+from ..incipit import MAX_MIDI_BYTES, read_incipit
 from ..jobtable import UNFINISHED
 from ..margin import MarginPolicy
 from ..marking import Strength
@@ -30,7 +31,7 @@ from ..scorepicture import draw_roll, engrave
 from .forms import receive_form
 from .rendering import render
 from .sessions import Session, UsedSession, check_form_token, check_same_site, with_session
-from .textforms import UsedForm, read_form
+from .textforms import read_form
 
 router = APIRouter(prefix="/desk", dependencies=[with_session(), require_scope(Scope.ISSUER)])
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -63,13 +64,37 @@ def _show_forms(
 
 
 @router.post("/tracks")
-def issue_track(request: Request, context: UsedContext, session: UsedSession, form: UsedForm) -> Response:
-    """Queue a job that generates a track from the prompt."""
-    members = ("prompt", "seconds", "seed", "engine", "strength")
-    asked = {name: form[name] for name in members if form.get(name)}
+async def issue_track(request: Request, context: UsedContext, session: UsedSession) -> Response:
+    """Queue a job that generates a track from the prompt, and from an opening where one is given."""
+    form, midi = await _read_order(request, context, session)
+    return await run_in_threadpool(_queue_track, request, context, session, form, midi)
+
+
+async def _read_order(
+    request: Request, context: Context, session: Session | None
+) -> tuple[Mapping[str, str], bytes | None]:
+    """Return the texts of the form, and the MIDI file where the form can carry one and does."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await read_form(request, context, session), None
+    check_same_site(request, context)
+    form = await receive_form(request, context.installation.settings, limit=MAX_MIDI_BYTES, required=False)
+    try:
+        check_form_token(session, form.texts.get("form_token", ""))
+        midi = await run_in_threadpool(form.path.read_bytes)
+    finally:
+        form.path.unlink(missing_ok=True)
+    return form.texts, midi or None
+
+
+def _queue_track(
+    request: Request, context: Context, session: Session | None, form: Mapping[str, str], midi: bytes | None
+) -> Response:
+    members = ("prompt", "seconds", "seed", "engine", "strength", "abc")
+    asked = {name: form[name] for name in members if form.get(name, "").strip()}
     try:
         body = IssueRequest.model_validate(asked, strict=False)
         context.engines.find(body.engine)
+        abc = read_incipit(abc=body.abc, midi=midi, parameters=body.parameters)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:4])
         return _show_forms(request, context, session, form, faults)
@@ -78,7 +103,7 @@ def issue_track(request: Request, context: UsedContext, session: UsedSession, fo
             raise
         return _show_forms(request, context, session, form, describe(error))
     seed = secrets.randbelow(1 << 32) if body.seed is None else body.seed
-    wanted = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "seed": seed}
+    wanted = {**body.model_dump(mode="json", exclude={"priority", "midi"}), "abc": abc, "seed": seed}
     row = context.jobs.submit("issue", wanted, priority=PRIORITIES[body.priority])
     return RedirectResponse(f"/desk/jobs/{row.job_id}", 303)
 
