@@ -149,6 +149,22 @@ def test_tones_that_nobody_hears_are_told_with_their_band(hz, amplitude, band):
     assert (change.query_start_s, change.query_end_s) == pytest.approx((6.0, 9.0), abs=0.25)
 
 
+def test_infrasound_in_a_fifth_of_a_recording_is_not_taken_for_its_bass():
+    time_s = np.arange(16 * 44_100) / 44_100
+    whole = make_music(12, 16.0, sample_rate=44_100)
+    whole += (0.25 * np.sin(2 * np.pi * 70 * time_s)).astype(np.float32)
+    sketch = build_sketch(extract_query(whole, sample_rate=44_100).sketch)
+    edited = whole.copy()
+    tone = (0.04 * np.sin(2 * np.pi * 12 * time_s[: 3 * 44_100])).astype(np.float32)
+    edited[:, 6 * 44_100 : 9 * 44_100] += tone
+    change = the_change(compared(edited, sketch, sample_rate=44_100))
+    assert (change.kind, change.band) == (OVERLAID, "infrasonic")
+    # Far less of it beside so much bass may be what a codec leaves.
+    faint = whole.copy()
+    faint[:, 6 * 44_100 : 9 * 44_100] += tone / 2
+    assert compared(faint, sketch, sample_rate=44_100).changes == ()
+
+
 def test_very_quiet_sound_in_a_pause_is_found(other):
     whole = make_music(13, 16.0)
     seconds_of(whole, 7.0, 10.0)[:] = 0

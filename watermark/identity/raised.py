@@ -43,6 +43,9 @@ ULTRASOUND_HZ = 16_000.0
 # Noise over the whole range is no ultrasound: the power per Hz that was added there must be so many times
 # that added in the treble.
 UNHEARD_RATIO = 4.0
+# What stands under 20 Hz must be more than this share of the bass: a codec leaves about so much of it there
+# for a few rows, where a track begins or its bass is quiet beside what was.
+LEAST_OF_BASS = 1e-2
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,9 @@ def find_unheard(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raise
             gains = np.clip((excess / least_db[column] - 1) * UNHEARD_SLOPE, *UNHEARD_LIMITS)
             loud = np.nan_to_num(span.found[:, column]) > 10 ** (UNHEARD_LEAST_DB / 10)
             narrow = added[:, column] / width_hz > UNHEARD_RATIO * density
+            if band == "infrasonic":
+                bass = np.nan_to_num(span.found[:, beside]).sum(axis=1)
+                narrow &= added[:, column] > LEAST_OF_BASS * bass
             gains = np.where(loud & narrow, gains, UNHEARD_LIMITS[0])
             for first, last in find_runs(gains):
                 if last - first >= UNHEARD_ROWS:
