@@ -10,6 +10,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +93,16 @@ class SeededSecrets:
         with self._lock:
             self._seed, self._taken = seed, 0
 
+    @contextmanager
+    def aside(self, seed: str) -> Iterator[None]:
+        """Draw from the stream of `seed` within the block."""
+        before = self._seed, self._taken
+        self.restart(seed)
+        try:
+            yield
+        finally:
+            self._seed, self._taken = before
+
     def __call__(self, nbytes: int | None = None) -> bytes:
         with self._lock:
             self._taken += 1
@@ -103,12 +114,23 @@ seeded_secrets = SeededSecrets()
 secrets.token_bytes = seeded_secrets
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Give each fixture the same secrets in every run, in whatever order tests come."""
-    del request
-    seeded_secrets.restart(f"fixture {fixturedef.baseid} {fixturedef.argname}")
-    return (yield)
+class SeededFixtures:
+    """Gives each fixture the same secrets in every run, in whatever order tests come.
+
+    A plugin of its own: hooks of this file are not called for fixtures of the whole session, which belong to
+    the folder above `tests`.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
+        """Make the fixture with its own stream, then go on in the stream of whoever asked for it."""
+        with seeded_secrets.aside(f"fixture {fixturedef.baseid} {fixturedef.argname}"):
+            return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Seed the secrets of fixtures."""
+    config.pluginmanager.register(SeededFixtures(), "seeded-fixtures")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -115,12 +115,10 @@ def test_a_mark_too_weak_to_be_read_is_found_where_the_sound_says_it_lies(
 ) -> None:
     clip = read(stamped.audio)[:, 5 * SAMPLE_RATE : 15 * SAMPLE_RATE]
     noise = np.random.default_rng(1).standard_normal(clip.shape).astype(np.float32)
-    noisy = clip + noise * float(np.sqrt(np.mean(clip**2))) * 10 ** (-12 / 20)
+    noisy = clip + noise * float(np.sqrt(np.mean(clip**2))) * 10 ** (-11 / 20)
     report = check(stamped, write_audio(tmp_path / "a.wav", noisy))
     mark = report.predicate["watermark"]
-    # With some keys the registry tells it already, before the sound is asked.
-    assert mark["found"]
-    assert mark["told_by"] in ("candidate", "registry")
+    assert (mark["found"], mark.get("told_by")) == (True, "candidate")
     assert report.verdict.code == v.EXCERPT
     assert mark["opens_commitment"]
 
@@ -187,14 +185,12 @@ def test_a_registered_recording_in_other_clothes_is_refused_linked_or_logged_as_
 def test_the_nearest_track_is_told_of_sound_that_is_like_none(
     stamped: Stamped, tmp_path: Path, shell: Shell
 ) -> None:
-    other = write_audio(tmp_path / "other.wav", make_free_music(5.0, seed=77))
+    other = write_audio(tmp_path / "other.wav", make_free_music(6.0, seed=76))
     issued = shell.json("stamp", other, "--home", stamped.home)
     assert issued["nearest"] == []
-    closest = issued["closest"]
-    if closest is not None:  # with some keys no landmark points anywhere
-        assert closest["track_id"] == stamped.track_id
-        assert 45 <= closest["alike_percent"] < 70
-        assert closest["false_alarm_at_most"] != "0"
+    assert issued["closest"]["track_id"] == stamped.track_id
+    assert 45 <= issued["closest"]["alike_percent"] < 70
+    assert issued["closest"]["false_alarm_at_most"] != "0"
 
 
 def test_a_changed_fingerprint_of_a_track_is_a_broken_record(stamped: Stamped, tmp_path: Path) -> None:
