@@ -18,7 +18,6 @@ from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
 from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Request
 from .errors import RefusedError, WriteError
-from .evidence import Likeness
 from .factors import OVERSIGHT_LEVELS, parse_factors
 from .incipit import MAX_MIDI_BYTES, read_incipit
 from .installation import Installation, make_installation, open_installation
@@ -26,7 +25,7 @@ from .issuing import Issued, issue, stamp
 from .margin import document_margin
 from .marking import Strength
 from .release import recover
-from .report import format_likeness
+from .report import count_alike, format_closest, format_likeness
 from .resemblance import ResemblancePolicy
 from .settings import read_settings
 from .source import Encoding
@@ -233,7 +232,7 @@ def _print_issued(issued: Issued, copied: Path | None, *, as_json: bool, seed: i
             "clipped_samples": issued.clipped,
             "margin": document_margin(issued.margin),
             "nearest": [format_likeness(item) for item in issued.nearest],
-            "closest": None if issued.closest is None else _document_closest(issued.closest),
+            "closest": None if issued.closest is None else format_closest(issued.closest),
         }
         print_warning(issued.margin)
         print_json(document if seed is None else {**document, "seed": seed})
@@ -258,19 +257,10 @@ def _print_closest(issued: Issued) -> None:
     what = f"track {first.track_id}" if first.track_id is not None else f"recording {first.name}"
     if issued.nearest:
         shared_s = sum(item.file.seconds for item in issued.nearest if item.track_id == first.track_id)
-        told = f"{shared_s:.1f} s of it, {_alike_percent(first)} % of bits alike"
+        told = f"{shared_s:.1f} s of it, {count_alike(first)} % of bits alike"
     else:
-        told = f"{_alike_percent(first)} % of bits alike, which is no match (unrelated music: 50 to 60)"
+        told = f"{count_alike(first)} % of bits alike, which is no match (unrelated music: 50 to 60)"
     output.print(f"  nearest known: {what}, {told}", markup=False)
-
-
-def _document_closest(item: Likeness) -> dict[str, object]:
-    return {**format_likeness(item), "alike_percent": _alike_percent(item)}
-
-
-def _alike_percent(item: Likeness) -> int:
-    """Return how many of a hundred bits of the fingerprints are the same where they overlap."""
-    return round(100 * (1 - item.bit_error_rate))
 
 
 def _copy_out(issued: Issued, folder: Path | None) -> Path | None:

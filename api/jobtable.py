@@ -35,7 +35,10 @@ UNFINISHED = (QUEUED, RUNNING)
 
 
 class JobRow(SQLModel, table=True):
-    """A job of the service; `request` and `problem` are JSON, times ending in `_s` are POSIX seconds."""
+    """A job of the service; times ending in `_s` are POSIX seconds.
+
+    `request`, `problem` and `outcome` are JSON; `outcome` is what a job found out besides what it made.
+    """
 
     __tablename__ = "job"
     __table_args__ = (Index("job_state", "state"),)
@@ -48,6 +51,7 @@ class JobRow(SQLModel, table=True):
     request: str = Field(sa_column=Column(Text, nullable=False))
     track_id: str = Field(sa_column=Column(Text, nullable=False))
     problem: str | None = Field(default=None, sa_column=Column(Text))
+    outcome: str | None = Field(default=None, sa_column=Column(Text))
     created: str = Field(sa_column=Column(Text, nullable=False))
     updated: str = Field(sa_column=Column(Text, nullable=False))
     version: int = Field(default=1, sa_column=Column(BIG, nullable=False))
@@ -141,12 +145,20 @@ class JobTable(StoredRows):
         return self._change(job_id, _held_by(worker), updated=updated, stage=stage, fraction=fraction)
 
     def finish(
-        self, job_id: str, worker: str, state: str, *, updated: str, problem: str | None = None
+        self,
+        job_id: str,
+        worker: str,
+        state: str,
+        *,
+        updated: str,
+        problem: str | None = None,
+        outcome: str | None = None,
     ) -> bool:
         """End a job; False where it is not this worker's."""
         done = {"stage": "done", "fraction": 1.0} if state == DONE else {}
+        told = {"problem": problem, "outcome": outcome}
         return self._change(
-            job_id, _held_by(worker), updated=updated, state=state, problem=problem, worker=None, **done
+            job_id, _held_by(worker), updated=updated, state=state, worker=None, **told, **done
         )
 
     def hand_back(

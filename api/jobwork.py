@@ -23,10 +23,11 @@ from .engines import EMBEDDED, EngineRack, Request
 from .errors import WriteError
 from .factors import DeclaredFactors
 from .installation import Installation
-from .issuing import issue, stamp
+from .issuing import Issued, issue, stamp
 from .jobtable import DONE, JobRow
 from .margin import MarginPolicy
 from .marking import CancelCheck, Progress, Strength
+from .report import format_closest
 from .resemblance import ResemblancePolicy
 from .settings import Settings
 from .source import Encoding
@@ -38,8 +39,9 @@ class InputLostError(Exception):
     """The file that a job was to work on is gone: it has to be submitted again."""
 
 
-Work = Callable[[Installation, EngineRack, JobRow, Progress, CancelCheck], None]
-"""Carry a job out: it makes the track that its row names, or the files of an audit; or raises."""
+Work = Callable[[Installation, EngineRack, JobRow, Progress, CancelCheck], str | None]
+"""Carry a job out: it makes the track that its row names, or the files of an audit; or raises. Returns the
+outcome for its row."""
 
 
 def locate_input(settings: Settings, job_id: str) -> Path:
@@ -72,7 +74,7 @@ def clear_away(settings: Settings, job: JobRow, state: str) -> None:
 
 def _issue(
     installation: Installation, engines: EngineRack, job: JobRow, progress: Progress, cancelled: CancelCheck
-) -> None:
+) -> str:
     asked = json.loads(job.request)
     request = Request(
         prompt=asked["prompt"],
@@ -81,7 +83,7 @@ def _issue(
         abc=asked["abc"],
         parameters=asked["parameters"],
     )
-    issue(
+    issued = issue(
         installation,
         engines.get(asked.get("engine", EMBEDDED)),
         request,
@@ -90,16 +92,17 @@ def _issue(
         progress=progress,
         cancelled=cancelled,
     )
+    return _format_outcome(issued)
 
 
 def _stamp(
     installation: Installation, _engines: EngineRack, job: JobRow, progress: Progress, cancelled: CancelCheck
-) -> None:
+) -> str:
     asked = json.loads(job.request)
     path = locate_input(installation.settings, job.job_id)
     if not path.is_file():
         raise InputLostError("the recording is gone; nothing was registered: submit it again")
-    stamp(
+    issued = stamp(
         installation,
         path,
         title="untitled",
@@ -111,6 +114,11 @@ def _stamp(
         progress=progress,
         cancelled=cancelled,
     )
+    return _format_outcome(issued)
+
+
+def _format_outcome(issued: Issued) -> str:
+    return json.dumps({"closest": None if issued.closest is None else format_closest(issued.closest)})
 
 
 def _read_options(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,6 +175,16 @@ def format_likeness(item: Likeness) -> dict[str, Any]:
     }
 
 
+def format_closest(item: Likeness) -> dict[str, Any]:
+    """Return the JSON object of what is closest though it may be no match: with the bits that are alike."""
+    return {**format_likeness(item), "alike_percent": count_alike(item)}
+
+
+def count_alike(item: Likeness) -> int:
+    """Return how many of a hundred bits of the fingerprints are the same where they overlap."""
+    return round(100 * (1 - item.bit_error_rate))
+
+
 def _format_comparison(comparison: ContentComparison) -> dict[str, Any]:
     return {
         "track_id": comparison.track_id,

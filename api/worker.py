@@ -190,15 +190,16 @@ class Worker:
     def _attempt(self, job: JobRow) -> None:
         with Hold(self._installation, job, self.name, self._stopping) as hold:
             try:
-                KINDS[job.kind](self._installation, self._engines, job, hold.report, hold.is_over)
+                outcome = KINDS[job.kind](self._installation, self._engines, job, hold.report, hold.is_over)
             except Exception as error:  # noqa: BLE001  # whatever it is, it becomes the job's
                 failure: Exception | None = error
+                outcome = None
             else:
                 failure = None
         if hold.lost:
             logger.warning("job %s was taken away from this worker", job.job_id)
         elif failure is None:
-            self._finish(job, DONE)
+            self._finish(job, DONE, outcome=outcome)
         elif classify(failure).exit_code == EXIT_CANCELLED:
             if self._stopping.is_set() and not hold.cancelled:
                 self._hand_back(job, 0, counted=False)
@@ -219,9 +220,18 @@ class Worker:
         else:
             self._finish(job, FAILED, problem)
 
-    def _finish(self, job: JobRow, state: str, problem: dict[str, object] | None = None) -> None:
+    def _finish(
+        self,
+        job: JobRow,
+        state: str,
+        problem: dict[str, object] | None = None,
+        *,
+        outcome: str | None = None,
+    ) -> None:
         text = None if problem is None else json.dumps(problem)
-        if self._installation.jobs.finish(job.job_id, self.name, state, updated=now(), problem=text):
+        if self._installation.jobs.finish(
+            job.job_id, self.name, state, updated=now(), problem=text, outcome=outcome
+        ):
             clear_away(self._installation.settings, job, state)
             tell("job ended", job, state=state)
 

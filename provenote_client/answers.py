@@ -1,7 +1,7 @@
 """What the service answers, as values: made from its JSON, members that are unknown here left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -9,14 +9,20 @@ _Value = TypeVar("_Value")
 
 
 def pick(kind: type[_Value], members: Mapping[str, Any], **more: Any) -> _Value:
-    """Return a value of a dataclass from the members of that name; KeyError for one that is missing."""
-    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    """Return a value of a dataclass from the members of that name; KeyError for one that is missing and
+    has no default.
+    """
+    known = fields(kind)  # type: ignore[arg-type]
+    names = {item.name for item in known if item.name in members or item.default is MISSING}
     return kind(**{name: members[name] for name in names - set(more)}, **more)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job: `state` is queued, running, done, failed, cancelled or interrupted; `track_id` once done."""
+    """A job: `state` is queued, running, done, failed, cancelled or interrupted; `track_id` once done.
+
+    `closest` is the known recording that sounds most like the track, though it may be no match.
+    """
 
     job_id: str
     kind: str
@@ -26,6 +32,7 @@ class Job:
     track_id: str | None
     margin: Mapping[str, Any] | None
     problem: Mapping[str, Any] | None
+    closest: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> bool:

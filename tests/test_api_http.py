@@ -310,6 +310,10 @@ def test_a_recording_is_stamped_as_a_job_and_then_verifies(
     assert answer.status_code == 202
     job = wait_for(client, track, answer.headers["location"])
     assert job["state"] == "done", job
+    # Chords of the same kind, but no match.
+    assert job["closest"]["track_id"] == track.track_id
+    assert 45 <= job["closest"]["alike_percent"] < 70
+    assert job["closest"]["false_alarm_at_most"] == "1e0"
     found = client.get(f"/v1/tracks/{job['track_id']}").raise_for_status().json()
     assert (found["title"], found["container"], found["origin"]) == ("New", "wav", "stamped")
     audio = client.get(f"/v1/tracks/{job['track_id']}/audio", headers=authorised(track)).raise_for_status()
@@ -323,7 +327,7 @@ def test_a_job_that_fails_says_why(client: httpx.Client, track: Stamped) -> None
     assert job["state"] == "failed"
     assert job["problem"]["type"] == PROBLEM_BASE + "already-registered"
     assert track.track_id in job["problem"]["detail"]
-    assert job["track_id"] is None
+    assert (job["track_id"], job["closest"]) == (None, None)
 
 
 def test_a_track_is_issued_from_a_prompt_as_a_job(client: httpx.Client, track: Stamped) -> None:

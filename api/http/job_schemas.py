@@ -117,6 +117,31 @@ class MarkMargin(Wire):
         return None if margin is None else cls.model_validate(document_margin(margin))
 
 
+class TimeRange(Wire):
+    """A range of a time line."""
+
+    start_ms: Annotated[int, Field(examples=[0])]
+    end_ms: Annotated[int, Field(examples=[30_000])]
+
+
+class Closest(Wire):
+    """The known recording whose sound is closest to a new track; mostly, it is no match."""
+
+    track_id: TrackId | None
+    name: Annotated[str | None, Field(description="What a recording that is no track was added under.")]
+    file: Annotated[TimeRange, Field(description="The stretch of the new track.")]
+    recording: Annotated[TimeRange, Field(description="The stretch of the known recording.")]
+    speed_ppm: Annotated[int, Field(examples=[1_000_000])]
+    pitch_cents: Annotated[int, Field(examples=[0])]
+    false_alarm_at_most: Annotated[
+        str, Field(description="That unrelated music agrees as well; 1e0: it is no match.", examples=["1e0"])
+    ]
+    alike_percent: Annotated[
+        int,
+        Field(description="Bits of the fingerprints alike where they overlap; 50 to 60 of unrelated music."),
+    ]
+
+
 class Job(Wire):
     """A job; `track_id` names a track once the state is `done`, and `margin` is what its statement says."""
 
@@ -130,6 +155,10 @@ class Job(Wire):
     fraction: Annotated[float, Field(ge=0, le=1, description="Of the present stage.", examples=[0.4])]
     track_id: TrackId | None
     margin: Annotated[MarkMargin | None, Field(description="Of a track that is done, where predicted.")]
+    closest: Annotated[
+        Closest | None,
+        Field(description="Of a track that is done, unless the worker that made it died at its very end."),
+    ]
     problem: Annotated[
         dict[str, Any] | None, Field(description="Why it failed, or its last attempt did (RFC 9457).")
     ]
@@ -152,6 +181,7 @@ class Job(Wire):
                 "fraction": row.fraction,
                 "track_id": row.track_id if row.state == "done" and row.kind != "audit" else None,
                 "margin": MarkMargin.of(margin),
+                "closest": json.loads(row.outcome or "{}").get("closest"),
                 "problem": None if row.problem is None else json.loads(row.problem),
                 "attempts": row.attempts,
                 "retry_at": format_time(row.due_s) if row.state == "queued" and row.due_s else None,
