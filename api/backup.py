@@ -223,7 +223,7 @@ def _copy_tree(settings: Settings, source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a file durably, or make a folder; what vanishes meanwhile was not needed any more."""
-    if source.is_symlink() or source.name.endswith(".lock") or source.name.startswith(PREFIX):
+    if source.is_symlink() or source.suffix in (".lock", ".part") or source.name.startswith(PREFIX):
         return
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,11 @@
        `- lock                               held while the index is changed
 
 Order of writes when a recording is added: its fingerprint's file, its row (which gives it its number), a
-segment of its own, the row of that segment. A crash before the last leaves a recording without a segment,
-which the next change of the index finishes. Small segments are merged as they grow in number: MERGED of about
-one size and kind become one. What kind is written is a setting; segments of both kinds are searched side by
-side, and `rebuild` makes all of one. A reader that meets a segment which was merged away meanwhile reads the
-list anew.
+segment with it and with small ones that are merged, the row of that segment. A crash before the last leaves a
+recording without a segment, which the next change of the index finishes. `tidy` merges what is large without
+keeping others from adding (`api.indexmerging`). What kind is written is a setting; segments of both kinds are
+searched side by side, and `rebuild` makes all of one, while the old index is used on. A reader that meets a
+segment which was merged away meanwhile reads the list anew.
 
 What the files of the index say is never believed alone: a match counts only after the clip was held against
 the sketch in the recording's own file, and that file must have the digest that its row names.
@@ -21,12 +21,11 @@ the sketch in the recording's own file, and that file must have the digest that 
 import contextlib
 import fcntl
 import hashlib
-import math
-import mmap
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+
+import numpy as np
 
 from watermark.identity.extraction import Query
 from watermark.identity.fingerprint_format import (
@@ -34,31 +33,24 @@ from watermark.identity.fingerprint_format import (
     format_fingerprint,
     parse_fingerprint,
 )
+from watermark.identity.merging import Merge, merge_segments, plan_merge
 from watermark.identity.outcome import Fingerprint, Identification, Sketch
 from watermark.identity.profile import PROFILE
 from watermark.identity.search import Index, identify
-from watermark.identity.segment import (
-    HEAD_BYTES,
-    Segment,
-    SegmentError,
-    build_segment,
-    format_segment,
-    merge_segments,
-    parse_kind,
-    parse_segment,
-)
+from watermark.identity.segment import Segment, build_segment
 
-from .audiofile import sync_file, write_synced
+from .audiofile import hash_file, sync_file, write_synced
 from .errors import LedgerFolderError, MissingError, WriteError
 from .fingerprints import FingerprintRow, Fingerprints, SegmentRow
-from .marking import Progress, report_nothing
+from .indexmerging import HeldSegment, choose_segments
+from .marking import CancelCheck, Progress, never_cancelled, report_nothing
+from .segmentfiles import ANEW, SegmentFiles
 from .settings import Settings
 
 FINGERPRINT_NAME = "fingerprint.bin"
-# So many segments of about one size (within a factor of as much) are merged into one.
-MERGED = 8
+# So many recordings are indexed at a time where many are loose.
+BATCH = 64
 KEPT_SKETCHES = 256
-ANEW = "`provenote fingerprint rebuild` makes the index anew"
 RETRIES = 5
 
 
@@ -77,6 +69,7 @@ class Catalogue:
         self.rows = Fingerprints(settings.database_url)
         self._tracks = settings.tracks
         self._folder = settings.catalogue
+        self._files = SegmentFiles(settings.catalogue)
         self._kind = {kind.name: kind for kind in (PROFILE.rich, PROFILE.lean)}[settings.index]
         self._opened: dict[str, Segment] = {}
         self._sketch = lru_cache(maxsize=KEPT_SKETCHES)(self._read_sketch)
@@ -128,7 +121,7 @@ class Catalogue:
 
     def identify(self, query: Query) -> Identification:
         """Look for a clip among all recordings."""
-        return identify(query, Index(tuple(self._open_segments()), self._find_sketch))
+        return identify(query, Index(tuple(item.segment for item in self._list_held()), self._find_sketch))
 
     def find_row(self, number: int) -> FingerprintRow | None:
         """Return what a number of a match stands for; None where it was removed meanwhile."""
@@ -139,18 +132,56 @@ class Catalogue:
         row = self.rows.find_track(track_id)
         return None if row is None or row.number is None else self._sketch(row.number)
 
+    def tidy(self, progress: Progress = report_nothing, cancelled: CancelCheck = never_cancelled) -> int:
+        """Merge large segments as far as they should be; return how many merges were made.
+
+        None is made where another process is at it. What is added or searched meanwhile waits for nothing.
+
+        Raises
+        ------
+        StoppedError
+            `cancelled()` returned True; the index is as it was after the last whole merge.
+        """
+
+        def go_on(fraction: float) -> bool:
+            progress("merge", fraction)
+            return not cancelled()
+
+        merges = 0
+        self._files.make_folder()
+        with self._files.hold_merging(wait=False) as mine:
+            if not mine:
+                return 0
+            with self.hold():
+                self._files.drop_others(row.name for row in self.rows.list_segments())
+            while group := choose_segments(self._list_held(), small=False):
+                made = self._files.write_merge(self._plan(group), go_on)
+                with self.hold():
+                    self._replace([made], [], group)
+                merges += 1
+        return merges
+
     def rebuild(self, progress: Progress = report_nothing) -> int:
-        """Build the index anew from the fingerprints' files; return how many recordings it holds."""
-        with self.hold():
-            old = [segment.name for segment in self.rows.list_segments()]
-            self.rows.drop_segments()
-            total, done = max(1, self.rows.count()), 0
-            while rows := self.rows.list_loose(limit=MERGED**2):
-                self._write_segment(rows)
-                done += len(rows)
+        """Build the index anew from the fingerprints' files; return how many recordings it holds.
+
+        Until it is whole the old one is searched.
+        """
+        held: list[HeldSegment] = []
+        done, last, total = 0, 0, max(1, self.rows.count())
+        self._files.make_folder()
+        with self._files.hold_merging(wait=True), self.hold():
+            old = {row.name for row in self.rows.list_segments()}
+            while rows := self.rows.list_rows(limit=BATCH, after=last):
+                held.append(self._hold_file(self._files.write(self._build(rows))))
+                while group := choose_segments(held, small=None):
+                    made = self._hold_file(self._files.write_merge(self._plan(group), lambda _: True))
+                    used = old | {made.name}
+                    self._files.drop(item.name for item in group if item.name not in used)
+                    held = [*(item for item in held if item not in group), made]
+                done, last = done + len(rows), rows[-1].number or 0
                 progress("index", min(1.0, done / total))
-            self._merge()
-            self._drop_files(old)
+            self.rows.put_index([item.make_row() for item in held], last)
+            self._files.drop_others(item.name for item in held)
         return done
 
     def check(self, progress: Progress = report_nothing) -> list[str]:
@@ -166,9 +197,9 @@ class Catalogue:
             done += len(rows)
             progress("check", min(1.0, done / total))
         for segment in self.rows.list_segments():
-            path = self._segment_path(segment.name)
+            path = self._files.locate(segment.name)
             try:
-                found = hashlib.sha256(path.read_bytes()).hexdigest()
+                found = hash_file(path)
             except OSError as error:
                 faults.append(f"{path}: cannot be read: {error.strerror}")
                 continue
@@ -200,88 +231,59 @@ class Catalogue:
     def _find_sketch(self, number: int) -> Sketch | None:
         return self._sketch(number)
 
-    def _open_segments(self) -> Iterator[Segment]:
-        """Yield the segments in use, mapped; the list is read anew where one was merged away meanwhile."""
+    def _list_held(self) -> list[HeldSegment]:
+        """Return the segments in use, mapped; the list is read anew where one was merged away meanwhile."""
         for attempt in range(RETRIES):
-            names = [segment.name for segment in self.rows.list_segments()]
+            rows = self.rows.list_segments()
             try:
-                opened = {name: self._opened.get(name) or self._open_segment(name) for name in names}
+                opened = {row.name: self._opened.get(row.name) or self._files.open(row.name) for row in rows}
             except FileNotFoundError as error:
                 if attempt == RETRIES - 1:
-                    raise LedgerFolderError(f"{error.filename}: missing; {ANEW}") from error
+                    break
+                missing = error.filename
                 continue
             self._opened = opened
-            yield from opened.values()
-            return
+            return [HeldSegment(row.name, row.sha256, row.recordings, opened[row.name]) for row in rows]
+        raise LedgerFolderError(f"{missing}: missing; {ANEW}")
 
-    def _open_segment(self, name: str) -> Segment:
-        path = self._segment_path(name)
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                raise LedgerFolderError(f"{path}: empty; {ANEW}")
-            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-        try:
-            return parse_segment(memoryview(mapped))
-        except SegmentError as error:
-            raise LedgerFolderError(f"{path}: {error}; {ANEW}") from error
-
-    def _read_kind(self, name: str) -> str:
-        path = self._segment_path(name)
-        try:
-            with path.open("rb") as file:
-                return parse_kind(file.read(HEAD_BYTES)).name
-        except (OSError, SegmentError) as error:
-            raise LedgerFolderError(f"{path}: {error}; {ANEW}") from error
-
-    def _segment_path(self, name: str) -> Path:
-        return self._folder / "segments" / f"{name}.seg"
+    def _hold_file(self, row: SegmentRow) -> HeldSegment:
+        return HeldSegment(row.name, row.sha256, row.recordings, self._files.open(row.name))
 
     def _index_loose(self) -> None:
-        while rows := self.rows.list_loose(limit=MERGED**2):
-            self._write_segment(rows)
-        self._merge()
-
-    def _write_segment(self, rows: list[FingerprintRow]) -> None:
-        recordings = {row.number or 0: self._read_fingerprint(row).landmarks for row in rows}
-        self._put(build_segment(recordings, self._kind), sorted(recordings), [])
-
-    def _merge(self) -> None:
-        """Merge MERGED segments of one kind and about one size until there are fewer of each size."""
-        kinds: dict[str, str] = {}
-        while True:
-            tiers: dict[tuple[str, int], list[SegmentRow]] = {}
-            for segment in self.rows.list_segments():
-                if segment.name not in kinds:
-                    kinds[segment.name] = self._read_kind(segment.name)
-                tier = int(math.log(max(segment.recordings, 1), MERGED) + 1e-9)
-                tiers.setdefault((kinds[segment.name], tier), []).append(segment)
-            full = next((tiers[tier] for tier in sorted(tiers) if len(tiers[tier]) >= MERGED), None)
-            if full is None:
-                return
-            names = [segment.name for segment in full]
-            rows = self.rows.list_segment(names)
+        """Put every loose recording into a segment, merged with others that are small."""
+        while rows := self.rows.list_loose(limit=BATCH):
+            before = [item for item in self._list_held() if item.small]
+            held = [*before, HeldSegment("", "", len(rows), self._build(rows))]
+            while group := choose_segments(held, small=True):
+                merge = merge_segments([item.segment for item in group], without=self._find_gone(group))
+                held = [*(item for item in held if item not in group), HeldSegment("", "", 0, merge)]
+            made = [self._files.write(item.segment) for item in held if not item.name]
             numbers = [row.number for row in rows if row.number is not None]
-            opened = [self._open_segment(name) for name in names]
-            gone = frozenset(int(n) for segment in opened for n in segment.tracks) - frozenset(numbers)
-            self._put(merge_segments(opened, without=gone), numbers, names)
-            self._drop_files(names)
+            self._replace(made, numbers, [item for item in before if item not in held])
 
-    def _put(self, segment: Segment, numbers: list[int], replaced: list[str]) -> None:
-        data = b"".join(format_segment(segment))
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"{numbers[0] if numbers else 0:010d}-{digest[:16]}"
-        path = self._segment_path(name)
-        path.unlink(missing_ok=True)  # left by a crash before its row was written
-        write_synced(path, data)
-        sync_file(path.parent)
-        self.rows.put_segment(
-            SegmentRow(name=name, sha256=digest, recordings=len(numbers)), numbers, replaced
-        )
+    def _replace(self, made: list[SegmentRow], numbers: list[int], replaced: list[HeldSegment]) -> None:
+        # What is left when all else of a group was removed may be one of the group, byte for byte.
+        kept = {row.name for row in made}
+        names = [item.name for item in replaced]
+        self.rows.put_segments(made, numbers, names)
+        self._files.drop(name for name in names if name not in kept)
 
-    def _drop_files(self, names: list[str]) -> None:
-        for name in names:
-            self._segment_path(name).unlink(missing_ok=True)
+    def _build(self, rows: list[FingerprintRow]) -> Segment:
+        recordings = {row.number or 0: self._read_fingerprint(row).landmarks for row in rows}
+        return build_segment(recordings, self._kind)
+
+    def _plan(self, group: list[HeldSegment]) -> Merge:
+        """Say what becomes of segments in files, which are read from the first posting to the last."""
+        segments = [self._files.open(item.name, whole=True) for item in group]
+        return plan_merge(segments, without=self._find_gone(group))
+
+    def _find_gone(self, group: list[HeldSegment]) -> frozenset[int]:
+        """Return the numbers in segments that no recording has any more."""
+        held = np.unique(np.concatenate([item.segment.tracks for item in group]))
+        if not held.size:
+            return frozenset()
+        known = self.rows.list_numbers(int(held[0]), int(held[-1]))
+        return frozenset(np.setdiff1d(held, np.array(known, np.int64), assume_unique=True).tolist())
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from .cataloguing import add_file, add_missing
 from .cli_options import HomeOption, InputFile, JsonOption
 from .console import errors, output, print_json, show_progress
 from .errors import RefusedError
+from .indextending import tend_index
 from .installation import open_installation
 from .likeness import identify_sound
 from .listening import listen
@@ -87,6 +88,10 @@ def add_command(
             if not as_json:
                 word = "added as" if new else "was there as"
                 output.print(f"[green]✓[/green] {file.name}: {word} recording {number}")
+        with show_progress(quiet=as_json) as progress:
+            fault = tend_index(installation, progress)
+    if fault is not None:
+        errors.print(fault, markup=False)
     if as_json:
         print_json({"recordings": added})
     if refused is not None:

@@ -20,6 +20,7 @@ from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Re
 from .errors import RefusedError, WriteError
 from .factors import OVERSIGHT_LEVELS, parse_factors
 from .incipit import MAX_MIDI_BYTES, read_incipit
+from .indextending import tend_index
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .margin import document_margin
@@ -134,7 +135,10 @@ def generate_command(
             resemblance=if_known,
             progress=progress,
         )
+        fault = tend_index(installation, progress)
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
+    if fault is not None:
+        errors.print(fault, markup=False)
 
 
 def stamp_command(
@@ -190,7 +194,10 @@ def stamp_command(
             resemblance=if_known,
             progress=progress,
         )
+        fault = tend_index(installation, progress)
     _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
+    if fault is not None:
+        errors.print(fault, markup=False)
 
 
 def parse_encoding(container: str, bits: int) -> Encoding:

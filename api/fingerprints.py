@@ -7,7 +7,7 @@ Tables of the registry's database:
 | fingerprint | one row for each recording: a registered track, or one that was added for comparison |
 | fingerprint_segment | one row for each immutable file of the index that is in use |
 
-A row without a segment is *loose*: its landmarks are read from its own file, until enough of them make one.
+A row without a segment is *loose*: it is in none yet. Merging segments changes no row of a recording.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ class FingerprintRow(SQLModel, table=True):
     """The fingerprint of one recording; digests are lower-case hex SHA-256.
 
     `sha256` is that of the fingerprint's own file. `track_id` is None for a recording that was added for
-    comparison: then `name` says what it is.
+    comparison: then `name` says what it is. `segment` names the first file of the index that held it, which
+    may have been merged into others since.
     """
 
     __tablename__ = "fingerprint"
@@ -126,11 +127,12 @@ class Fingerprints(StoredRows):
             query = select(FingerprintRow).where(col(FingerprintRow.segment).is_(None))
             return list(session.exec(query.order_by(col(FingerprintRow.number)).limit(limit)))
 
-    def list_segment(self, names: Sequence[str]) -> list[FingerprintRow]:
-        """Return the rows that these segments hold, oldest first."""
+    def list_numbers(self, first: int, last: int) -> list[int]:
+        """Return the numbers from `first` to `last` that recordings have, in ascending order."""
         with self._session() as session:
-            query = select(FingerprintRow).where(col(FingerprintRow.segment).in_(names))
-            return list(session.exec(query.order_by(col(FingerprintRow.number))))
+            query = select(FingerprintRow.number).where(col(FingerprintRow.number).between(first, last))
+            found = session.exec(query.order_by(col(FingerprintRow.number)))
+            return [number for number in found if number is not None]
 
     def list_rows(self, *, limit: int, after: int = 0) -> list[FingerprintRow]:
         """Return rows in the order of their numbers, those after a number."""
@@ -148,21 +150,32 @@ class Fingerprints(StoredRows):
         with self._session() as session:
             return session.exec(select(sqlalchemy.func.count()).select_from(FingerprintRow)).one()
 
-    def put_segment(self, made: SegmentRow, numbers: Sequence[int], replaced: Sequence[str]) -> None:
-        """Take a new segment into use for the recordings of `numbers`, and those of `replaced` out of it."""
+    def put_segments(
+        self, made: Sequence[SegmentRow], numbers: Sequence[int], replaced: Sequence[str]
+    ) -> None:
+        """Take segments into use, and those of `replaced` out of it; `numbers` are the recordings in them
+        that were in none before.
+        """
         with self._session(write=True) as session:
             session.execute(sqlalchemy.delete(SegmentRow).where(col(SegmentRow.name).in_(replaced)))
-            session.add(made)
-            # In slices: a statement takes a limited number of values.
-            for first in range(0, len(numbers), 500):
-                session.execute(
-                    sqlalchemy.update(FingerprintRow)
-                    .where(col(FingerprintRow.number).in_(numbers[first : first + 500]))
-                    .values(segment=made.name)
-                )
+            if made:
+                # In slices: a statement takes a limited number of values.
+                for first in range(0, len(numbers), 500):
+                    session.execute(
+                        sqlalchemy.update(FingerprintRow)
+                        .where(col(FingerprintRow.number).in_(numbers[first : first + 500]))
+                        .values(segment=made[0].name)
+                    )
+            session.add_all(made)
 
-    def drop_segments(self) -> None:
-        """Make every recording loose again: the first step of building the index anew."""
+    def put_index(self, made: Sequence[SegmentRow], last: int) -> None:
+        """Take segments into use that hold all recordings up to the number `last`; all others out of it."""
         with self._session(write=True) as session:
             session.execute(sqlalchemy.delete(SegmentRow))
-            session.execute(sqlalchemy.update(FingerprintRow).values(segment=None))
+            session.add_all(made)
+            if made:
+                session.execute(
+                    sqlalchemy.update(FingerprintRow)
+                    .where(col(FingerprintRow.segment).is_(None), col(FingerprintRow.number) <= last)
+                    .values(segment=made[0].name)
+                )

@@ -210,6 +210,9 @@ class Publisher:
                 except (ledger.LedgerError, WriteError, OSError) as error:
                     # What is wrong with the ledger or the disk, in a line: where in our code tells nothing.
                     logger.error("the checkpoint could not be published, trying again: %s", error)  # noqa: TRY400
+                except Exception:
+                    # A fault of ours; the next round may be free of it, and the service goes on meanwhile.
+                    logger.exception("the checkpoint could not be published, trying again")
                 if self._stopping.wait(self._installation.settings.publish_interval_s):
                     return
 

@@ -17,10 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import ledger
 from ledger.scrubbing import ScrubReport, scrub
 
-from .errors import WriteError
 from .installation import Installation, now
 from .leading import Lead
 
@@ -122,5 +120,6 @@ class Scrubber:
             try:
                 if self._lead.take():
                     scrub_some(self._installation, limit_s=0.0)
-            except (ledger.LedgerError, OSError, WriteError):
+            except Exception:
+                # Whatever it is, the thread lives on for the next slice.
                 logger.exception("scrubbing failed; trying again")

@@ -5,10 +5,12 @@ postings are synthetic: distances between peaks as real music has them, in anoth
 random places; the tracks of the split are indexed besides, so that clips of them can be found. Held against
 sketches are those of real music, a synthetic track has that of some real one.
 
-Files of 50 kB a track are written to `--folder` and removed at the end, unless `--keep`. Whether they fit
-into memory decides how fast the first look-ups are: both the first round and the best of three later ones are
-told. With `--written` fewer tracks are written, and their files mapped as often as makes up the rest, under
-other numbers: every look-up searches and counts as many postings as it would, but of fewer pages.
+There are as many segments, of such sizes, as a catalogue has after so many tracks were added, one batch
+after the other (`api.indexmerging`). Files of 50 kB a track are written to `--folder` and removed at the end,
+unless `--keep`. Whether they fit into memory decides how fast the first look-ups are: both the first round
+and the best of three later ones are told. With `--largest` no file is written of more tracks: in the place of
+a larger segment one of half its size is mapped twice, under other numbers, so that every look-up searches and
+counts as many postings as it would, in more segments and of fewer pages.
 """
 
 import argparse
@@ -22,13 +24,15 @@ from pathlib import Path
 
 import numpy as np
 
+from api.catalogue import BATCH
+from api.indexmerging import choose_group
 from benchmarks.identity_material import CLIP_S, load_fingerprint
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
 from watermark.identity import PROFILE, Fingerprint, Index, Query, build_segment, identify, parse_segment
 from watermark.identity.extraction import extract_query
 from watermark.identity.hashing import index_keys
-from watermark.identity.segment import GAP_FRAMES, MAX_POSITION, PAGE_POSTINGS, Segment, format_head
+from watermark.identity.segment import GAP_FRAMES, PAGE_POSTINGS, Segment, format_head
 
 TRACK_S = 240.0
 PITCH_BITS = 10
@@ -105,13 +109,36 @@ def write_segment(path: Path, music: Statistics, tracks: int, first: int, rng: n
         file.write(format_head(segment))
 
 
-def open_catalogue(paths: Sequence[Path], entries: int, written: int) -> list[Segment]:
-    """Map the files of `written` tracks as often as makes up `entries`, each time under other numbers."""
-    segments = []
-    for turn in range(-(-entries // written)):
-        for segment in map(open_segment, paths):
-            segments.append(replace(segment, tracks=segment.tracks + turn * written))
+def list_sizes(entries: int, largest: int) -> list[int]:
+    """Return how many tracks the segments have when `entries` were added, the largest first; those of more
+    than `largest` halved until they are not.
+    """
+    sizes: list[int] = []
+    frames = round(TRACK_S / PROFILE.frame_s) + GAP_FRAMES
+    for first in range(0, entries, BATCH):
+        sizes.append(min(BATCH, entries - first))
+        while group := choose_group(sizes, [frames * size for size in sizes], least=0):
+            merged = sum(sizes[k] for k in group)
+            sizes = [*(size for k, size in enumerate(sizes) if k not in group), merged]
+    while max(sizes) > largest:
+        sizes.remove(most := max(sizes))
+        sizes += [most // 2, most - most // 2]
+    return sorted(sizes, reverse=True)
+
+
+def open_catalogue(folder: Path, sizes: Sequence[int]) -> list[Segment]:
+    """Map the file of each size, each time under other numbers."""
+    segments, first = [], FIRST_SYNTHETIC
+    for size in sizes:
+        segment = open_segment(locate(folder, size))
+        segments.append(replace(segment, tracks=segment.tracks + first))
+        first += size
     return segments
+
+
+def locate(folder: Path, size: int) -> Path:
+    """Return the file of a segment of so many tracks."""
+    return folder / f"synthetic-{size}.seg"
 
 
 def open_segment(path: Path) -> Segment:
@@ -123,18 +150,13 @@ def open_segment(path: Path) -> Segment:
     return parse_segment(memoryview(mapped))
 
 
-def write_catalogue(folder: Path, music: Statistics, entries: int, seed: int) -> list[Path]:
-    """Write as many segments as the time line of one can hold make necessary."""
-    frames = round(TRACK_S / PROFILE.frame_s) + GAP_FRAMES
-    parts = -(-entries * frames // (MAX_POSITION - 2 * GAP_FRAMES))
-    paths = []
-    for part in show_progress(range(parts), total=parts, what="segments"):
-        tracks = (part + 1) * entries // parts - part * entries // parts
-        path = folder / f"synthetic-{part}.seg"
-        rng = np.random.default_rng([seed, part])
-        write_segment(path, music, tracks, FIRST_SYNTHETIC + part * entries // parts, rng)
-        paths.append(path)
-    return paths
+def write_catalogue(folder: Path, music: Statistics, sizes: Sequence[int], seed: int) -> int:
+    """Write a segment of each size; return how many bytes they have."""
+    written = 0
+    for size in show_progress(sizes, total=len(sizes), what="segments"):
+        write_segment(locate(folder, size), music, size, 0, np.random.default_rng([seed, size]))
+        written += locate(folder, size).stat().st_size
+    return written
 
 
 def ask(queries: Sequence[Query], index: Index, numbers: Sequence[int], turns: int) -> dict[str, float]:
@@ -178,12 +200,12 @@ def parse_options() -> argparse.Namespace:
     """Parse the command line."""
     parser = make_parser(__doc__)
     parser.add_argument("--entries", type=int, help="synthetic tracks: 1000000, short 5000")
-    parser.add_argument("--written", type=int, help="of these, so many written to files: all")
+    parser.add_argument("--largest", type=int, help="tracks of the largest file: as many as come")
     parser.add_argument("--folder", type=Path, help="where the files go; default: the output folder")
     parser.add_argument("--keep", action="store_true", help="leave the files there")
     options = parser.parse_args()
     options.entries = options.entries or (5_000 if options.short else 1_000_000)
-    options.written = min(options.written or options.entries, options.entries)
+    options.largest = options.largest or options.entries
     options.tracks = options.tracks or (8 if options.short else 40)
     options.folder = options.folder or options.output / "identity-scale"
     return options
@@ -203,10 +225,12 @@ def measure() -> None:
     music = Statistics(keys, sum(found.seconds for found in prints.values()))
     options.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    paths = write_catalogue(options.folder, music, options.written, options.seed)
+    sizes = list_sizes(options.entries, options.largest)
+    files = sorted(set(sizes))
+    size = write_catalogue(options.folder, music, files, options.seed)
     written_s = time.perf_counter() - started
     real = build_segment({number: prints[number].landmarks for number in range(len(tracks))}, PROFILE.lean)
-    segments = (real, *open_catalogue(paths, options.entries, options.written))
+    segments = (real, *open_catalogue(options.folder, sizes))
     index = Index(segments, lambda number: prints[number % len(prints)].sketch)
     rows = []
     for title, some, numbers in (
@@ -216,11 +240,10 @@ def measure() -> None:
         queries = cut_queries(some, options.cache, options.seed)
         for turn, turns in (("first time", 1), ("again, best of 3", 3)):
             rows.append({"clips": f"{title}, {turn}", **ask(queries, index, numbers, turns)})
-    size = sum(path.stat().st_size for path in paths)
-    minutes = options.written * TRACK_S / 60
+    minutes = sum(files) * TRACK_S / 60
     shown = [[str(v) if isinstance(v, str) else f"{v:.3g}" for v in row.values()] for row in rows]
     show_table(
-        f"lean index of {options.entries} synthetic tracks, {len(segments)} segments, "
+        f"lean index of {options.entries} synthetic tracks, {len(sizes)} segments, "
         f"{size / 2**30:.2f} GiB of files, {size / minutes / 1000:.1f} kB a minute, in {written_s:.0f} s",
         list(rows[0]),
         shown,
@@ -229,15 +252,15 @@ def measure() -> None:
     results = {
         "rows": rows,
         "entries": options.entries,
-        "written": options.written,
+        "segments": sizes,
         "bytes": size,
         "bytes_per_minute": size / minutes,
     }
     write_json(path, "identity_scale", describe_run(options), results)
     print(f"JSON in {path}")
     if not options.keep:
-        for each in paths:
-            each.unlink()
+        for each in files:
+            locate(options.folder, each).unlink()
 
 
 if __name__ == "__main__":

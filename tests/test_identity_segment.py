@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 from test_identity_hashing import KINDS, make_landmarks
 
+from watermark.identity.merging import merge_segments, plan_merge
 from watermark.identity.profile import PROFILE, KeyKind
 from watermark.identity.segment import (
     GAP_FRAMES,
     PAGE,
+    PAGE_POSTINGS,
     Segment,
     SegmentError,
     build_segment,
     find_ranges,
     format_segment,
     make_segment,
-    merge_segments,
     parse_segment,
     read_positions,
 )
@@ -58,6 +59,28 @@ def test_merging_gives_what_building_at_once_gives(kind: KeyKind) -> None:
     assert same(
         merge_segments([build_segment(TRACKS, kind)], without=frozenset({5})), build_segment(left, kind)
     )
+
+
+@pytest.mark.parametrize("without", [frozenset[int](), frozenset({5, 11}), frozenset(TRACKS)])
+@pytest.mark.parametrize("piece", [1, 1_500, 1 << 21])
+def test_pieces_of_a_merge_are_the_postings_in_their_order(piece: int, without: frozenset[int]) -> None:
+    parts = [build_segment({n: TRACKS[n] for n in some}, PROFILE.rich) for some in ((11, 5), (42,), (), (7,))]
+    merge = plan_merge(parts, without=without)
+    pieces = list(merge.make_postings(piece=piece))
+    expected = build_segment({n: TRACKS[n] for n in TRACKS if n not in without}, PROFILE.rich)
+    assert np.array_equal(np.concatenate(pieces), expected.postings)
+    assert merge.count_postings() == expected.postings.size
+    assert merge.empty.tracks.tolist() == expected.tracks.tolist()
+    # The commonest key bounds how small a piece can be.
+    _, most = np.unique(expected.postings >> np.uint64(32), return_counts=True)
+    assert max(map(len, pieces)) <= piece + 5 * PAGE_POSTINGS + most.max(initial=0)
+
+
+def test_rows_that_do_not_follow_each_other_closely_are_moved_one_by_one() -> None:
+    made = build_segment({5: TRACKS[5], 7: TRACKS[7]}, PROFILE.rich)
+    late = made.postings + np.uint64(1_000)
+    apart = make_segment("fp1", PROFILE.rich, made.tracks, made.starts + 1_000, made.frames, late)
+    assert same(merge_segments([apart]), made)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

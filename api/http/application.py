@@ -17,6 +17,7 @@ from ..decoding import DECODER
 from ..engines import EngineRack
 from ..errors import SlowBodyError, TooLargeError
 from ..idempotency import RequestKeys
+from ..indextending import IndexTender
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
@@ -109,9 +110,10 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
             lead = Lead(settings)
             stack.callback(lead.close)
             settle(installation)
-            parts: list[Publisher | Scrubber | Worker] = [
+            parts: list[Publisher | Scrubber | IndexTender | Worker] = [
                 Publisher(installation, lead),
                 Scrubber(installation, lead, settings.scrub_interval_s),
+                IndexTender(installation, lead),
                 *(Worker(installation, jobs.queue, engines) for _ in range(settings.job_workers)),
             ]
             for part in parts:

@@ -4,6 +4,7 @@ from .agreement import bit_errors, verify_sketch
 from .extraction import Extractor, Query, extract, extract_query, make_fingerprint
 from .fingerprint_format import FingerprintError, format_fingerprint, parse_fingerprint
 from .localisation import compare
+from .merging import merge_segments
 from .outcome import (
     CHANGE_KINDS,
     Change,
@@ -18,7 +19,7 @@ from .outcome import (
 )
 from .profile import PROFILE, FingerprintProfile
 from .search import Index, identify
-from .segment import Segment, SegmentError, build_segment, format_segment, merge_segments, parse_segment
+from .segment import Segment, SegmentError, build_segment, format_segment, parse_segment
 from .sketch_format import SketchError, format_sketch, parse_sketch
 
 __all__ = [

@@ -95,7 +95,7 @@ def build_segment(
         frames.append(length)
         pieces.append((keys.astype(np.uint64) << _SHIFT) | (at + position).astype(np.uint64))
         position += length + GAP_FRAMES
-    _check_length(position)
+    check_length(position)
     return make_segment(profile.name, kind, list(landmarks), starts, frames, np.sort(np.concatenate(pieces)))
 
 
@@ -115,48 +115,6 @@ def make_segment(
         np.asarray(starts, np.int64),
         np.asarray(frames, np.int64),
         np.ascontiguousarray(postings[::PAGE_POSTINGS]),
-        postings,
-    )
-
-
-def merge_segments(segments: Sequence[Segment], *, without: frozenset[int] = frozenset()) -> Segment:
-    """Put segments together, tracks of `without` left out.
-
-    Raises
-    ------
-    SegmentError
-        They differ in profile or kind, or hold more music than one segment can.
-    """
-    if not segments:
-        raise ValueError("expected segments, got none")
-    if len({(segment.profile_name, segment.kind) for segment in segments}) > 1:
-        raise SegmentError("expected segments of one profile and kind, got several")
-    tracks, starts, frames, pieces = [], [], [], []
-    position = GAP_FRAMES
-    for segment in segments:
-        kept = ~np.isin(segment.tracks, list(without))
-        moved = position + np.cumsum(np.where(kept, segment.frames + GAP_FRAMES, 0))
-        moved -= np.where(kept, segment.frames + GAP_FRAMES, 0)
-        place = (segment.postings & np.uint64(MAX_POSITION - 1)).astype(np.int64)
-        row = np.searchsorted(segment.starts, place, "right") - 1
-        chosen = kept[row] if segment.starts.size else np.zeros(0, np.bool_)
-        row, place = row[chosen], place[chosen]
-        keys = segment.postings[chosen] >> _SHIFT << _SHIFT
-        pieces.append(keys | (place - segment.starts[row] + moved[row]).astype(np.uint64))
-        tracks.append(segment.tracks[kept])
-        starts.append(moved[kept])
-        frames.append(segment.frames[kept])
-        position = int(position + np.where(kept, segment.frames + GAP_FRAMES, 0).sum())
-    _check_length(position)
-    # The stable sort merges ascending runs.
-    postings = np.sort(np.concatenate(pieces), kind="stable")
-    first = segments[0]
-    return make_segment(
-        first.profile_name,
-        first.kind,
-        np.concatenate(tracks),
-        np.concatenate(starts),
-        np.concatenate(frames),
         postings,
     )
 
@@ -279,6 +237,7 @@ def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
     return np.where(page > 0, np.minimum(found + 1, postings.size), 0).astype(np.int64)
 
 
-def _check_length(position: int) -> None:
+def check_length(position: int) -> None:
+    """Raise SegmentError where a time line would be longer than positions can say."""
     if position >= MAX_POSITION:
         raise SegmentError(f"expected less than {MAX_POSITION} frames of music, got {position}")
