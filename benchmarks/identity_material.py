@@ -19,7 +19,16 @@ from watermark.identity.sketch_profile import SKETCH_PROFILE
 
 CODE = Path(__file__).resolve().parent.parent / "watermark" / "identity"
 # What a stored fingerprint depends on; search and decision may change without making it anew.
-EXTRACTION = ("spectrum.py", "landmarks.py", "extraction.py", "sketch.py", "outer_levels.py", "profile.py")
+EXTRACTION = (
+    "spectrum.py",
+    "landmarks.py",
+    "extraction.py",
+    "sketch.py",
+    "outer_levels.py",
+    "slow_audio.py",
+    "stretches.py",
+    "profile.py",
+)
 SEARCH = ("hashing.py", "segment.py", "voting.py", "search.py", "alignment.py", "decision.py", "agreement.py")
 # Source of a clip: enough for 10 s of what plays a quarter faster.
 SOURCE_S = 13.0

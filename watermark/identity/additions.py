@@ -66,16 +66,13 @@ def judge_gaps(
     return told, damaged
 
 
-def join_additions(
-    gaps: list[Gap], raised: tuple[Raised, ...], query: SketchQuery, warp: Placement
-) -> list[Gap]:
-    """Return the gaps together with what is raised; what meets a gap widens or confirms it."""
+def join_additions(gaps: list[Gap], additions: list[Gap]) -> list[Gap]:
+    """Return the gaps together with what was added; what meets a gap widens or confirms it."""
     told = list(gaps)
-    for run in raised:
-        addition = _addition(run, query, warp)
+    for addition in additions:
         meets = [gap for gap in told if _overlap(gap, addition) > 0 and gap.band == addition.band]
         others = [gap for gap in told if _overlap(gap, addition) > 0 and gap.band != addition.band]
-        if run.band != "audible" and others:
+        if addition.band != "audible" and others:
             continue
         if not meets:
             told.append(addition)
@@ -89,7 +86,7 @@ def join_additions(
     return _join_neighbours(told)
 
 
-def _addition(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
+def describe_raised(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
     """Return a raised run as a gap, its borders sought in the query's own spectrogram where that holds it."""
     profile = query.profile
     row_s = profile.stored_row_s

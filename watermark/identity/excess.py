@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .channel import ROUNDING, fit_channel, pair_rows
+from .channel import fit_channel, pair_rows
 from .outcome import Placement, Sketch
 from .pieces import Piece
 from .sketch import SketchQuery
@@ -21,6 +21,9 @@ BoolArray = npt.NDArray[np.bool_]
 
 # A column so far under the loudest of its row is masked, and a codec does with it what it likes.
 MASKED_DB = 18.0
+# What is loudest outside the spectrogram's range, bass above all, masks what is in it as if it were lower by
+# so much: under loud bass Opus fills what is 42 dB and more down, for as long as the bass lasts.
+OUTER_MASK_DB = 24.0
 # A row is buried when in this share of its columns the noise is stronger than the track.
 BURIED_SHARE = 0.6
 # A cell so far under what is expected is lower than the track, if that is at least of this power.
@@ -28,12 +31,6 @@ LOWERED_DB = -1.5
 LEAST_MISSED = 1e-8
 # A single cell counts for at most so much in a mean deviation.
 MOST_DEVIATION_DB = 8.0
-# Power under which nothing outside the ear's range is told.
-UNHEARD_LEAST_DB = -70.0
-# How much of the bass counts as spread into infrasound: what three rows in four have, at most -15 dB. With
-# more rows a tone that was added to an eighth of a recording would be taken for the codec's.
-LEAK_QUANTILE = 0.75
-MOST_LEAK = 10**-1.5
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,8 @@ class Span:
         Rows in which the track lies under the query's noise.
     expected, found : float64 (rows, columns)
         Powers.
+    played : float64 (rows, columns)
+        The part of what is expected that is the track's, at the query's gain.
     """
 
     line: int
@@ -64,6 +63,7 @@ class Span:
     buried: BoolArray
     expected: DoubleArray
     found: DoubleArray
+    played: DoubleArray
 
 
 def measure_excess(
@@ -74,29 +74,17 @@ def measure_excess(
     profile = query.profile
     found, held = [one.found for one in rows], [one.held for one in rows]
     gain, noise = fit_channel(rows, profile)
-    leak = _fit_leak(np.concatenate(found), np.concatenate(held) * gain, profile)
     spans = []
     for one, powers, track_powers in zip(rows, found, held, strict=True):
-        expected = gain * track_powers + noise
-        expected[:, 0] += leak * np.nan_to_num(powers[:, 1 : profile.first_middle]).sum(axis=1)
+        played = gain * track_powers
+        expected = played + noise
         excess = 10 * np.log10(np.maximum(powers, 1e-13) / expected)
         middle = slice(profile.first_middle, profile.first_high)
-        under = (gain * track_powers)[:, middle] < noise[middle]
-        buried = under.mean(axis=1) > BURIED_SHARE
-        spans.append(Span(one.line, one.shift_s, one.first, excess, one.matched, buried, expected, powers))
+        buried = (played[:, middle] < noise[middle]).mean(axis=1) > BURIED_SHARE
+        spans.append(
+            Span(one.line, one.shift_s, one.first, excess, one.matched, buried, expected, powers, played)
+        )
     return tuple(spans)
-
-
-def _fit_leak(found: DoubleArray, held: DoubleArray, profile: SketchProfile) -> float:
-    """Share of the bass that a codec spreads under 20 Hz, beyond what the track has there: Opus -20 dB of it,
-    most codecs nothing.
-    """
-    bass = found[:, 1 : profile.first_middle].sum(axis=1)
-    loud = bass > 10 ** (UNHEARD_LEAST_DB / 10)
-    if not loud.any():
-        return 0.0
-    more = np.maximum(found[loud, 0] - ROUNDING * held[loud, 0], 0.0)
-    return min(MOST_LEAK, float(np.quantile(more / bass[loud], LEAK_QUANTILE)))
 
 
 def share_lowered(span: Span, start_row: float, end_row: float, profile: SketchProfile) -> float:
@@ -116,33 +104,49 @@ def share_lowered(span: Span, start_row: float, end_row: float, profile: SketchP
 
 
 def largest_rise_db(span: Span, start_row: float, end_row: float, profile: SketchProfile) -> float:
-    """Largest excess over rows between two places, of columns that the row's loudest does not mask; NaN
-    without rows.
+    """Largest excess over rows between two places, of columns that are not masked; NaN without rows, and
+    minus infinity where all are masked.
     """
     rows, heard = _rows_heard(span, start_row, end_row, profile)
     cells = span.excess_db[rows, profile.first_middle : profile.first_high]
-    known = cells[np.isfinite(cells) & heard]
-    return float(known.max()) if len(known) else float("nan")
+    known = np.isfinite(cells)
+    if not known.any():
+        return float("nan")
+    return float(cells[known & heard].max(initial=-np.inf))
 
 
 def mean_deviation_db(span: Span, start_row: float, end_row: float, profile: SketchProfile) -> float:
     """How far levels lie from what is expected, mean size in dB over rows between two places.
 
-    Columns that the row's loudest masks are left out; NaN without rows.
+    Columns that are masked are left out: 0 where all are. NaN without rows.
     """
     rows, heard = _rows_heard(span, start_row, end_row, profile)
     cells = span.excess_db[rows, profile.first_middle : profile.first_high]
-    known = np.abs(cells[np.isfinite(cells) & heard])
-    return float(np.minimum(known, MOST_DEVIATION_DB).mean()) if len(known) else float("nan")
+    known = np.isfinite(cells)
+    if not known.any():
+        return float("nan")
+    sizes = np.minimum(np.abs(cells[known & heard]), MOST_DEVIATION_DB)
+    return float(sizes.mean()) if len(sizes) else 0.0
+
+
+def find_masking(powers: DoubleArray, profile: SketchProfile) -> DoubleArray:
+    """Return the power that masks the cells of each row in the spectrogram's range: float64 (rows, 1).
+
+    That of the loudest of them, or of what is loudest outside, OUTER_MASK_DB down.
+    """
+    powers = np.nan_to_num(powers)
+    middle = powers[:, profile.first_middle : profile.first_high].max(axis=1, initial=0.0, keepdims=True)
+    everywhere = powers.max(axis=1, initial=0.0, keepdims=True)
+    return np.asarray(np.maximum(middle, 10 ** (-OUTER_MASK_DB / 10) * everywhere))
 
 
 def _rows_heard(
     span: Span, start_row: float, end_row: float, profile: SketchProfile
 ) -> tuple[slice, BoolArray]:
-    """Rows between two places, and their cells that the row's loudest does not mask."""
+    """Rows between two places, and their cells that are not masked."""
     first = max(0, int(start_row) - span.first_row)
     rows = slice(first, max(first, int(np.ceil(end_row)) - span.first_row))
     middle = slice(profile.first_middle, profile.first_high)
+    least = 10 ** (-MASKED_DB / 10) * find_masking(span.found[rows], profile)
     found, expected = np.nan_to_num(span.found[rows, middle]), span.expected[rows, middle]
-    least = 10 ** (-MASKED_DB / 10) * found.max(axis=1, initial=0.0, keepdims=True)
     return rows, (found > least) | (expected > least)

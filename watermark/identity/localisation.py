@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .additions import join_additions, judge_gaps
+from .additions import describe_raised, join_additions, judge_gaps
 from .agreement import bit_errors
 from .channel import find_channel
 from .evidence import Evidence, gather_evidence
@@ -32,8 +32,10 @@ from .proposals import (
     measure_drift,
     sharpen_warp,
 )
-from .raised import find_raised, find_unheard
+from .raised import find_raised
 from .sketch import SketchQuery, warp_query
+from .tones import find_tones
+from .unheard import find_unheard
 
 # Lines that are followed at most.
 MAX_LINES = 32
@@ -124,7 +126,9 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
     told, damaged = judge_gaps(gaps, spans, query)
     told = recognise_moves(told, query, track, warp, evidence.typical)
     raised = find_raised(spans, query.profile) + find_unheard(spans, query.profile)
-    told, doubtful = _leave_doubtful(join_additions(told, raised, query, warp), query, scale)
+    additions = [describe_raised(run, query, warp) for run in raised]
+    additions += find_tones(query, spans, warp)
+    told, doubtful = _leave_doubtful(join_additions(told, additions), query, scale)
     changes = tuple(_change(gap, scale) for gap in told)
     silent = _silent_ranges(evidence, backbone, query.profile.word_s)
     unassessable = _on_query([*damaged, *silent, *doubtful], query, scale)

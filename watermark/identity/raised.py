@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .excess import MASKED_DB, UNHEARD_LEAST_DB, Span
+from .excess import MASKED_DB, Span, find_masking
 from .sketch_profile import SketchProfile
 
 DoubleArray = npt.NDArray[np.float64]
@@ -28,24 +28,10 @@ BREADTH_LIMITS = (-1.5, 3.0)
 BREADTH_QUANTILE = 0.95
 # The level of a whole row is followed so far.
 MOST_LEVEL_DB = 1.0
-# So far under the loudest column of its row a codec rounds coarsely; there, and under noise, a cell is raised
-# from CERTAIN_DB on.
+# So far under what masks it a codec rounds coarsely; there, and under noise, a cell is raised from CERTAIN_DB
+# on.
 COARSE_DB = 12.0
 CERTAIN_DB = 6.0
-# What nobody hears: so many times over what is expected as the column's median deviation, within bounds, over
-# so many rows.
-UNHEARD_SPREADS = 8.0
-UNHEARD_EXCESS_DB = (1.5, 5.0)
-UNHEARD_SLOPE = 3.5
-UNHEARD_LIMITS = (-2.0, 4.0)
-UNHEARD_ROWS = 3
-ULTRASOUND_HZ = 16_000.0
-# Noise over the whole range is no ultrasound: the power per Hz that was added there must be so many times
-# that added in the treble.
-UNHEARD_RATIO = 4.0
-# What stands under 20 Hz must be more than this share of the bass: a codec leaves about so much of it there
-# for a few rows, where a track begins or its bass is quiet beside what was.
-LEAST_OF_BASS = 1e-2
 
 
 @dataclass(frozen=True)
@@ -80,8 +66,7 @@ def _size_cells(span: Span, spread: "_Spread", profile: SketchProfile) -> Double
     """Excess of the cells in the range of the spectrogram in spreads, as far as it can be believed."""
     middle = slice(profile.first_middle, profile.first_high)
     excess, found = np.nan_to_num(span.excess_db[:, middle]), np.nan_to_num(span.found[:, middle])
-    levels_db = 10 * np.log10(np.maximum(found, 1e-13))
-    under_db = levels_db - levels_db.max(axis=1, keepdims=True)
+    under_db = 10 * np.log10(np.maximum(found, 1e-13) / np.maximum(find_masking(span.found, profile), 1e-13))
     coarse = (under_db < -COARSE_DB) | span.buried[:, None]
     unsure = (under_db < -MASKED_DB) | (coarse & (excess < CERTAIN_DB))
     sizes = spread.measure(span)[:, middle]
@@ -133,44 +118,6 @@ class _Spread:
         wide = slice(self._profile.first_middle - 1, self._profile.first_high + 1)
         sizes = (self.measure(span) - level[:, None] / self._spread)[:, wide]
         return np.asarray(np.clip(sizes, *BREADTH_LIMITS).sum(axis=1))
-
-
-def find_unheard(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raised, ...]:
-    """Find what was added under 20 and over 16,000 Hz."""
-    top = profile.first_high
-    bass_hz = profile.low_edges_hz[-1] - profile.low_edges_hz[1]
-    treble_hz = profile.high_edges_hz[2] - profile.high_edges_hz[0]
-    # Column, band, its width, the columns beside it that noise would fill as well, and their width.
-    places = [(0, "infrasonic", 18.0, slice(1, profile.first_middle), bass_hz)]
-    for place, low_hz in enumerate(profile.high_edges_hz[:-1]):
-        if low_hz >= ULTRASOUND_HZ:
-            width_hz = min(profile.high_edges_hz[place + 1], 24_000.0) - low_hz
-            places.append((top + place, "ultrasonic", width_hz, slice(top, top + 2), treble_hz))
-    least_db = _least_unheard_db(spans)
-    raised = []
-    for column, band, width_hz, beside, beside_hz in places:
-        for span in spans:
-            added = np.maximum(np.nan_to_num(span.found - span.expected), 0.0)
-            density = added[:, beside].sum(axis=1) / beside_hz
-            excess = np.nan_to_num(span.excess_db[:, column])
-            gains = np.clip((excess / least_db[column] - 1) * UNHEARD_SLOPE, *UNHEARD_LIMITS)
-            loud = np.nan_to_num(span.found[:, column]) > 10 ** (UNHEARD_LEAST_DB / 10)
-            narrow = added[:, column] / width_hz > UNHEARD_RATIO * density
-            if band == "infrasonic":
-                bass = np.nan_to_num(span.found[:, beside]).sum(axis=1)
-                narrow &= added[:, column] > LEAST_OF_BASS * bass
-            gains = np.where(loud & narrow, gains, UNHEARD_LIMITS[0])
-            for first, last in find_runs(gains):
-                if last - first >= UNHEARD_ROWS:
-                    raised.append(Raised(span, first, last, column, band))
-    return tuple(raised)
-
-
-def _least_unheard_db(spans: tuple[Span, ...]) -> DoubleArray:
-    """Excess from which a column outside the ear's range is raised: several times what is usual in it."""
-    plain = [span.excess_db[span.matched] for span in spans]
-    usual = np.median(np.abs(np.nan_to_num(np.concatenate(plain))), axis=0) if plain else 0.0
-    return np.asarray(np.clip(UNHEARD_SPREADS * usual, *UNHEARD_EXCESS_DB))
 
 
 def find_runs(gains: DoubleArray) -> list[tuple[int, int]]:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from .outcome import Placement, Sketch
 from .outer_levels import OuterLevels
 from .sketch_profile import SKETCH_PROFILE, SketchProfile
+from .slow_spectra import SlowSpectra
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -53,6 +54,8 @@ class SketchQuery:
         noise may have turned are not told.
     doubtful : ranges in seconds
         Where the channels nearly cancel, and a copy of the recording may have been mixed otherwise.
+    slow : float32 (windows, bins) or None
+        Spectra under 20 Hz (`slow_spectra.py`); None of a part of a query, which is only searched for.
     """
 
     profile: SketchProfile
@@ -61,6 +64,7 @@ class SketchQuery:
     outer: FloatArray
     noise: FloatArray | None = None
     doubtful: tuple[tuple[float, float], ...] = ()
+    slow: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class SketchExtractor:
     def __init__(self, *, sample_rate: int, channels: int, profile: SketchProfile = SKETCH_PROFILE) -> None:
         self._profile = profile
         self._outer = OuterLevels(profile, sample_rate=sample_rate, channels=channels)
+        self._slow = SlowSpectra(sample_rate=sample_rate, channels=channels)
         self._power: list[FloatArray] = [np.zeros((0, profile.spectrum_bands), np.float32)]
 
     def push_audio(self, block: FloatArray) -> None:
@@ -105,6 +110,7 @@ class SketchExtractor:
             It is no float32 of that many channels, or not finite.
         """
         self._outer.push(block)
+        self._slow.push(block)
 
     def push_levels(self, levels: FloatArray) -> None:
         """Take the next frames of the spectrogram, float32 (frames, spectrum_bands), natural log of power.
@@ -118,7 +124,14 @@ class SketchExtractor:
     def finish(self, seconds: float, doubtful: tuple[tuple[float, float], ...] = ()) -> SketchQuery:
         """Return what was collected of a recording of `seconds`, with the ranges whose mixing is doubtful."""
         power = np.concatenate(self._power)
-        return SketchQuery(self._profile, seconds, power, self._outer.finish(), doubtful=doubtful)
+        return SketchQuery(
+            self._profile,
+            seconds,
+            power,
+            self._outer.finish(),
+            doubtful=doubtful,
+            slow=self._slow.finish(),
+        )
 
 
 def build_sketch(query: SketchQuery) -> Sketch:
