@@ -267,6 +267,32 @@ def test_noise_is_no_change(clip, track, snr_db):
     assert comparison.changes == ()
 
 
+def test_a_noisy_excerpt_between_two_words_is_not_taken_for_another_speed(recording, track):
+    # Words are 40 ms apart: in the middle of them a wrong speed agrees better over a few seconds.
+    comparison = compared(add_noise(seconds_of(recording, 3.3375, 28.0), 12, seed=3), track)
+    (intact,) = comparison.intact
+    assert intact.placement.time_scale == pytest.approx(1.0, abs=2e-4)
+    assert comparison.changes == ()
+
+
+@pytest.mark.parametrize("snr_db", [20, 15])
+@pytest.mark.parametrize("end", ["head", "tail"])
+def test_a_quiet_end_that_noise_buries_is_not_told_as_changed(recording, snr_db, end):
+    quiet = seconds_of(recording, 0.0, 20.0).copy()
+    seconds_of(quiet, *((0.0, 5.0) if end == "head" else (15.0, 20.0)))[:] *= 0.01
+    sketch = build_sketch(extract_query(quiet, sample_rate=SAMPLE_RATE).sketch)
+    assert compared(add_noise(quiet, snr_db, seed=4), sketch).changes == ()
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 3.0), (21.0, 24.0)])
+def test_an_end_that_was_replaced_is_told(clip, track, other, start_s, end_s):
+    edited = clip.copy()
+    seconds_of(edited, start_s, end_s)[:] = seconds_of(other, 2.0, 5.0)
+    change = the_change(compared(add_noise(edited, 15), track))
+    assert change.kind == REPLACED
+    assert_ranges(change, (start_s, end_s), (start_s + CLIP_START_S, end_s + CLIP_START_S))
+
+
 @pytest.mark.parametrize("audio", [np.zeros((1, 8_000), np.float32), np.zeros((1, 160_000), np.float32)])
 def test_too_little_to_hear_is_not_assessable(audio, track):
     assert not compared(audio, track).assessable

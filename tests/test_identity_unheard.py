@@ -13,7 +13,8 @@ from watermark.identity.outcome import OVERLAID, Comparison
 from watermark.identity.sketch import build_sketch
 from watermark.identity.slow_spectra import BIN_HZ, LOWEST_HZ, STEP_S, SlowSpectra
 
-RATE = 44_100
+RATE = 16_000
+HIGH_RATE = 44_100
 SECONDS = 20.0
 FloatArray = np.ndarray
 
@@ -40,9 +41,9 @@ def music() -> FloatArray:
     return make_music(12, SECONDS, sample_rate=RATE) + make_sine(70, 0.35, 0, SECONDS)
 
 
-def compared(original: FloatArray, edited: FloatArray) -> Comparison:
-    sketch = build_sketch(extract_query(original, sample_rate=RATE).sketch)
-    return compare(extract_query(edited, sample_rate=RATE).sketch, sketch)
+def compared(original: FloatArray, edited: FloatArray, sample_rate: int = RATE) -> Comparison:
+    sketch = build_sketch(extract_query(original, sample_rate=sample_rate).sketch)
+    return compare(extract_query(edited, sample_rate=sample_rate).sketch, sketch)
 
 
 @pytest.mark.parametrize("hz", [4.0, 7.3, 12.0, 17.0])
@@ -53,7 +54,7 @@ def test_a_tone_under_the_noise_that_a_codec_leaves_is_found(music: FloatArray, 
     assert (change.query_start_s, change.query_end_s) == pytest.approx((8, 13), abs=0.3)
 
 
-@pytest.mark.parametrize("seed", range(5, 9))
+@pytest.mark.parametrize("seed", [5, 6])
 def test_noise_that_a_codec_leaves_beside_bass_is_no_addition(music: FloatArray, seed: int) -> None:
     # Where the bass is loudest only, so that it is what the query does at other times that changes.
     noise = make_rumble(0.04, 6, 9, seed=seed) + make_rumble(0.02, 0, SECONDS, seed=seed + 10)
@@ -76,15 +77,15 @@ def test_a_tone_that_the_track_itself_has_is_no_addition(music: FloatArray) -> N
 
 def test_strokes_just_under_20_khz_that_spread_above_are_no_ultrasound() -> None:
     rng = np.random.default_rng(3)
-    times = np.arange(round(SECONDS * RATE)) / RATE
+    times = np.arange(round(SECONDS * HIGH_RATE)) / HIGH_RATE
     strokes = np.exp(-(times % 0.5) / 0.2) * rng.standard_normal(times.size)
-    noise = sosfilt(butter(8, (15_500, 19_000), "bandpass", fs=RATE, output="sos"), strokes)
-    spread = sosfilt(butter(8, 20_300, "highpass", fs=RATE, output="sos"), strokes)
+    noise = sosfilt(butter(8, (15_500, 19_000), "bandpass", fs=HIGH_RATE, output="sos"), strokes)
+    spread = sosfilt(butter(8, 20_300, "highpass", fs=HIGH_RATE, output="sos"), strokes)
     spread *= 0.07 * noise.std() / spread.std()
-    track = make_music(12, SECONDS, sample_rate=RATE) + 0.1 * noise[None].astype(np.float32)
+    track = make_music(12, SECONDS, sample_rate=HIGH_RATE) + 0.1 * noise[None].astype(np.float32)
     part = (times > 6) & (times < 10)
-    assert compared(track, (track + 0.1 * spread * part).astype(np.float32)).changes == ()
-    (change,) = compared(track, (track + 1.0 * spread * part).astype(np.float32)).changes
+    assert compared(track, (track + 0.1 * spread * part).astype(np.float32), HIGH_RATE).changes == ()
+    (change,) = compared(track, (track + 1.0 * spread * part).astype(np.float32), HIGH_RATE).changes
     assert (change.kind, change.band) == (OVERLAID, "ultrasonic")
 
 

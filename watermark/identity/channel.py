@@ -27,6 +27,10 @@ MONO_LOSS = 2.0
 ROUNDING = 1.12
 # The gain of a column is its own where its loud rows have so many times the power of its noise.
 CERTAIN_GAIN = 4.0
+# Noise is read from rows in which the track has no more than this share of what is heard, if there are as
+# many as this.
+PAUSE_RATIO = 0.5
+LEAST_PAUSES = 2
 # Noise is worth knowing when it makes up half or more of this share of all levels. The noise fitted is never
 # more than 1.2 times what one level in twenty lies under, so that quiet music alone has no such share.
 BURIED_SHARE = 0.15
@@ -57,7 +61,10 @@ class PairedRows:
 
 
 def pair_rows(query: SketchQuery, track: Sketch, warp: Placement, intact: list[Piece]) -> list[PairedRows]:
-    """Put the levels of query and track side by side along the intact pieces, given in order."""
+    """Put the levels of query and track side by side along the intact pieces, given in order.
+
+    What lies before the first piece and after the last is held against the track on their lines.
+    """
     groups: list[list[Piece]] = []
     for piece in intact:
         if groups and abs(groups[-1][-1].shift_s - piece.shift_s) < SAME_LINE_S:
@@ -67,11 +74,15 @@ def pair_rows(query: SketchQuery, track: Sketch, warp: Placement, intact: list[P
     row_s = query.profile.stored_row_s
     stored = np.asarray(stored_levels(track, query.profile), np.float64)
     rows = []
-    for group in groups:
+    for place, group in enumerate(groups):
         placement = Placement(group[0].shift_s, warp.time_scale, warp.pitch_semitones)
         levels = np.asarray(warp_levels(query, placement, len(stored)), np.float64)
-        first = max(0, int(np.ceil(group[0].track_start_s / row_s + 0.25)))
-        last = max(first, min(len(stored), int(np.floor(group[-1].track_end_s / row_s - 0.25))))
+        start_s = group[0].track_start_s if place else group[0].shift_s
+        end_s = group[-1].track_end_s
+        if place == len(groups) - 1:
+            end_s = query.seconds * warp.time_scale + group[-1].shift_s
+        first = max(0, int(np.ceil(start_s / row_s + 0.25)))
+        last = max(first, min(len(stored), int(np.floor(end_s / row_s - 0.25))))
         rows.append(
             PairedRows(
                 line=group[0].line,
@@ -112,6 +123,10 @@ def fit_channel(rows: list[PairedRows], profile: SketchProfile) -> tuple[DoubleA
         gain[column] = np.median(powers[loud] / references[loud])
         # Stationary noise is what is left where the track is quietest, and never more than the least heard.
         quiet = references <= np.quantile(references, max(0.05, min(1.0, 8 / len(references))))
+        # Few rows may be so quiet; those in which the track still is heard tell nothing of it.
+        pauses = quiet & (gain[column] * references < PAUSE_RATIO * powers)
+        if np.count_nonzero(pauses) >= LEAST_PAUSES:
+            quiet = pauses
         rest = np.maximum(powers[quiet] - ROUNDING * gain[column] * references[quiet], 0.0)
         noise[column] += min(float(np.quantile(rest, 0.75)), 1.2 * float(np.quantile(powers, 0.05)))
         certain[column] = np.median(powers[loud]) > CERTAIN_GAIN * noise[column]
