@@ -198,6 +198,7 @@ def parse_options() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("--catalogue", type=int, help="tracks in the index: 1000, short 150")
     parser.add_argument("--unindexed", type=int, help="clips that are in no index: 2000, short 24")
+    parser.add_argument("--only", choices=("indexed", "unindexed"), help="ask about these clips; both")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument(
         "--minutes", type=float, default=np.inf, help="report what is done after so long; a later run goes on"
@@ -217,7 +218,8 @@ def measure() -> None:
     for track in show_progress(tracks, total=len(tracks), what="fingerprints"):
         load_fingerprint(track, options.cache)
     names = [attack.name for group in GROUPS for attack in group.attacks]
-    plans = plan_unindexed(catalogue, options.unindexed) + plan_indexed(catalogue, tracks, names)
+    plans = [] if options.only == "indexed" else plan_unindexed(catalogue, options.unindexed)
+    plans += [] if options.only == "unindexed" else plan_indexed(catalogue, tracks, names)
     # In a fixed random order, so that a run that ends early has a fair sample of everything.
     order = np.random.default_rng([options.seed, 5]).permutation(len(plans))
     plans = [plans[k] for k in order]

@@ -29,7 +29,7 @@ EXTRACTION = (
     "stretches.py",
     "profile.py",
 )
-SEARCH = ("hashing.py", "segment.py", "voting.py", "search.py", "alignment.py", "decision.py", "agreement.py")
+SEARCH = ("hashing.py", "segment.py", "lookup.py", "voting.py", "search.py", "alignment.py", "decision.py")
 # Source of a clip: enough for 10 s of what plays a quarter faster.
 SOURCE_S = 13.0
 CLIP_S = 10.0
@@ -50,7 +50,7 @@ class Clip:
 @keep
 def digest_search() -> str:
     """Digest the sources that an answer depends on, so that trials of other code are not mixed in."""
-    return digest_sources([CODE / name for name in (*EXTRACTION, *SEARCH, "matches.py")])
+    return digest_sources([CODE / name for name in (*EXTRACTION, *SEARCH, "agreement.py", "matches.py")])
 
 
 def load_fingerprint(track: Track, cache: Path) -> Fingerprint:

@@ -1,8 +1,9 @@
 """How long a look-up takes in a large catalogue: `python -m benchmarks.identity_scale [--short]`.
 
 The lean index of a million tracks of four minutes (`--entries`), in files that are mapped into memory. Its
-postings are synthetic: distances between peaks as real music has them, in another register each time, at
-random places; the tracks of the split are indexed besides, so that clips of them can be found. Held against
+postings are synthetic: either distance between peaks as real music has it, put together anew with another
+(the triples of some tracks are a few of those that a million have), in another register each time, at random
+places; the tracks of the split are indexed besides, so that clips of them can be found. Held against
 sketches are those of real music, a synthetic track has that of some real one.
 
 There are as many segments, of such sizes, as a catalogue has after so many tracks were added, one batch
@@ -31,11 +32,13 @@ from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
 from watermark.identity import PROFILE, Fingerprint, Index, Query, build_segment, identify, parse_segment
 from watermark.identity.extraction import extract_query
-from watermark.identity.hashing import index_keys
+from watermark.identity.hashing import BAND_BITS, FRAME_BITS, index_keys
 from watermark.identity.segment import GAP_FRAMES, PAGE_POSTINGS, Segment, format_head
 
 TRACK_S = 240.0
 PITCH_BITS = 10
+# Synthetic triples of peaks that postings are drawn from, and rounds of drawing them.
+MIXED, MIXED_SHORT, MIXED_ROUNDS = 30_000_000, 1_000_000, 8
 # By how much the register of a synthetic posting differs from the real one's, in steps of pitch.
 REGISTER = 40
 # Postings made at a time.
@@ -68,17 +71,37 @@ def draw_postings(keys: np.ndarray, copies: float, last: int, rng: np.random.Gen
 
 @dataclass(frozen=True)
 class Statistics:
-    """What synthetic postings are drawn after: the sorted keys of `seconds` of real music."""
+    """What synthetic postings are drawn after: sorted keys, `per_s` of which a second of music has."""
 
     keys: np.ndarray
-    seconds: float
+    per_s: float
+
+
+def mix_distances(keys: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw triples of peaks that have the first distance of one key and the second of another, and sort
+    them: uint32 (n,), hardly less than `count`.
+    """
+    pieces, left = [], count
+    band, frame = (1 << BAND_BITS) - 1, (1 << FRAME_BITS) - 1
+    for _ in range(MIXED_ROUNDS):
+        one, other = (keys[rng.integers(0, keys.size, left)] for _ in range(2))
+        # | frames of the first distance | of the second | bands of the first | of the second | pitch |
+        shifts = PITCH_BITS + 2 * BAND_BITS + FRAME_BITS, PITCH_BITS + 2 * BAND_BITS
+        first, second = one >> shifts[0] & frame, other >> shifts[1] & frame
+        bands = one >> (PITCH_BITS + BAND_BITS) & band, other >> PITCH_BITS & band
+        mixed = (first << shifts[0]) | (second << shifts[1]) | (bands[0] << (PITCH_BITS + BAND_BITS))
+        mixed |= (bands[1] << PITCH_BITS) | (one & ((1 << PITCH_BITS) - 1))
+        # The third peak does not come before the second.
+        pieces.append(mixed[second >= first])
+        left -= pieces[-1].size
+    return np.sort(np.concatenate(pieces))
 
 
 def write_segment(path: Path, music: Statistics, tracks: int, first: int, rng: np.random.Generator) -> None:
     """Write a segment of synthetic tracks, piece by piece."""
     frames = round(TRACK_S / PROFILE.frame_s)
     starts = GAP_FRAMES + np.arange(tracks, dtype=np.int64) * (frames + GAP_FRAMES)
-    copies = tracks * TRACK_S / music.seconds
+    copies = tracks * TRACK_S * music.per_s / music.keys.size
     codes = music.keys >> np.uint32(PITCH_BITS)
     borders = [0]
     while borders[-1] < codes.size:
@@ -222,7 +245,9 @@ def measure() -> None:
         number: load_fingerprint(track, options.cache) for number, track in enumerate([*tracks, *strangers])
     }
     keys = np.sort(np.concatenate([index_keys(p.landmarks, PROFILE.lean)[0] for p in prints.values()]))
-    music = Statistics(keys, sum(found.seconds for found in prints.values()))
+    per_s = keys.size / sum(found.seconds for found in prints.values())
+    mixed = mix_distances(keys, MIXED_SHORT if options.short else MIXED, np.random.default_rng(options.seed))
+    music = Statistics(mixed, per_s)
     options.folder.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     sizes = list_sizes(options.entries, options.largest)

@@ -1,21 +1,20 @@
 """Votes: a query's place in a track wins, also at a guessed speed, and its line tells the exact scale."""
 
 import dataclasses
+import os
+import signal
 
 import numpy as np
 import pytest
 from test_identity_hashing import KINDS, make_landmarks
 
+from watermark.identity import lookup
 from watermark.identity.hashing import UNCHANGED, Hypothesis, group_peaks
+from watermark.identity.lookup import choose_rarest
 from watermark.identity.outcome import Landmarks
 from watermark.identity.profile import KeyKind
 from watermark.identity.segment import build_segment
-from watermark.identity.voting import (
-    Candidate,
-    choose_rarest,
-    count_votes,
-    find_crowded,
-)
+from watermark.identity.voting import Candidate, count_votes, find_crowded
 
 TRACKS = {number: make_landmarks(number, frames=6_000, count=1_500) for number in range(20, 32)}
 
@@ -111,6 +110,35 @@ def test_the_commonest_keys_are_left_out_when_there_are_too_many() -> None:
     chosen = choose_rarest(totals, guesses, 20)
     # Of the first guess 11 postings, of the second 9; what nothing has is not read.
     assert np.flatnonzero(chosen).tolist() == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("processors", [1, 2, 5])
+def test_threads_find_the_same(processors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = cut(TRACKS[30], 800, 1_400)
+    alone = [vote(query, kind) for kind in KINDS]
+    monkeypatch.setattr(lookup, "PARALLEL_POSTINGS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    lookup._keep_threads.cache_clear()
+    assert [vote(query, kind) for kind in KINDS] == alone
+    assert lookup._keep_threads.cache_info().currsize == (processors > 1)
+
+
+def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "PARALLEL_POSTINGS", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    query = cut(TRACKS[30], 800, 1_400)
+    expected = vote(query, KINDS[1])
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # ends a child that waits for threads it does not have
+        os._exit(0 if vote(query, KINDS[1]) == expected else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_more_votes_than_a_byte_holds_are_all_kept() -> None:
+    # 256 in one cell of the table would be none.
+    bins = np.repeat(np.array([7, 7_000_000, 14_000_000]), [256, 2, 515])
+    assert find_crowded(bins, 4).tolist() == [*range(256), *range(258, 773)]
 
 
 @pytest.mark.parametrize("size", [0, 3, 200, 40_000])

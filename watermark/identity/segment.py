@@ -33,6 +33,8 @@ VERSION = 1
 HEAD_BYTES = 48
 PAGE = 4096
 PAGE_POSTINGS = PAGE // 8
+# How long a range is that ends near its first posting.
+NEAR_POSTINGS = 16
 # Silence between two tracks on the time line: a window of a query that starts before its track, or goes on
 # after it, stays clear of the neighbour.
 GAP_FRAMES = 1_500
@@ -132,10 +134,10 @@ def find_ranges(
     first = _search(segment, low.astype(np.uint64) << _SHIFT)
     last = (high.astype(np.uint64) << _SHIFT) | np.uint64(MAX_POSITION - 1)
     counts = np.zeros(first.size, np.int64)
-    # Most ranges of a large catalogue hold nothing: their first posting is beyond them.
+    # Many ranges hold nothing: their first posting is beyond them.
     held = np.flatnonzero(first < segment.postings.size)
     held = held[segment.postings[first[held]] < last[held]]
-    counts[held] = _search(segment, last[held]) - first[held]
+    counts[held] = _count_under(segment, first[held], last[held])
     return first, counts
 
 
@@ -235,6 +237,21 @@ def _search(segment: Segment, wanted: KeyArray) -> IndexArray:
         found += (postings[probe] < wanted) * step
         step //= 2
     return np.where(page > 0, np.minimum(found + 1, postings.size), 0).astype(np.int64)
+
+
+def _count_under(segment: Segment, first: IndexArray, last: KeyArray) -> IndexArray:
+    """Return how many postings, from each of `first` on, are under each of `last`; the first one is."""
+    postings, end = segment.postings, segment.postings.size - 1
+    # Most ranges are short: their end is looked for in the page that the first posting was read from.
+    far = np.flatnonzero(postings[np.minimum(first + NEAR_POSTINGS, end)] < last)
+    found = first.copy()
+    step = NEAR_POSTINGS // 2
+    while step:
+        found += (postings[np.minimum(found + step, end)] < last) * step
+        step //= 2
+    found = np.minimum(found, end) + 1
+    found[far] = _search(segment, last[far])
+    return found - first
 
 
 def check_length(position: int) -> None:

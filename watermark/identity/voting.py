@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .hashing import Groups, Hypothesis, QueryKeys, query_keys
-from .segment import GAP_FRAMES, Segment, find_ranges, read_positions
+from .lookup import find_rarest, read_each
+from .segment import GAP_FRAMES, Segment
 
 IndexArray = npt.NDArray[np.int64]
 DoubleArray = npt.NDArray[np.float64]
@@ -32,10 +33,6 @@ CELLS_BITS = 2
 LEAST_TABLE_BITS = 12
 MOST_TABLE_BITS = 22
 MOST_COUNTED = 127
-# Which ranges are rare is told by the largest segments that have this share of all postings; of the ranges
-# that these say are the rarest, so many times the limit is looked up in the others.
-SAMPLE_SHARE = 0.1
-SAMPLE_MARGIN = 2
 # The line through a candidate's votes: how many frames off it the votes of each next fit may lie, how long
 # the votes must reach, and how much the hypothesis may have missed the scale by.
 LINE_REACHES = (8.0, 4.0, 2.5)
@@ -169,63 +166,18 @@ def _read_votes(
     # In the order of the keys, neighbouring look-ups read neighbouring pages.
     order = np.argsort(keys.low, kind="stable")
     low, high = keys.low[order], keys.high[order]
-    kept, ranges = _find_rarest(segments, low, high, keys.guesses[order], limit)
+    kept, ranges = find_rarest(segments, low, high, keys.guesses[order], limit)
     order = order[kept]
     frames = keys.frames[order]
     heads = ((keys.guesses[order] * span + GAP_FRAMES - frames) << FRAME_BITS) | frames
-    pieces = []
-    for segment, base, (first, counts) in zip(segments, bases[:-1], ranges, strict=True):
-        positions = read_positions(segment, first, counts) + base
-        pieces.append((positions << FRAME_BITS) + np.repeat(heads, counts))
+    positions = read_each(segments, ranges)
+    pieces = [
+        ((at + base) << FRAME_BITS) + np.repeat(heads, counts)
+        for at, base, (_, counts) in zip(positions, bases[:-1], ranges, strict=True)
+    ]
     totals = np.sum([counts for _, counts in ranges], axis=0)
     read = np.bincount(keys.guesses[order], totals, guesses).astype(np.int64)
     return np.concatenate(pieces), read
-
-
-def _find_rarest(
-    segments: Sequence[Segment],
-    low: npt.NDArray[np.uint32],
-    high: npt.NDArray[np.uint32],
-    guesses: IndexArray,
-    limit: int,
-) -> tuple[IndexArray, list[tuple[IndexArray, IndexArray]]]:
-    """Return which ranges are read, and their first postings and counts in each segment.
-
-    In a large catalogue one range in thirty is: so all are looked up only in a sample of the segments.
-    """
-    sizes = np.array([segment.postings.size for segment in segments])
-    largest = np.argsort(-sizes, kind="stable")
-    share = np.cumsum(sizes[largest]) / max(int(sizes.sum()), 1)
-    first = largest[: 1 + int(np.searchsorted(share, SAMPLE_SHARE, "left"))]
-    ranges = {int(k): find_ranges(segments[k], low, high) for k in first}
-    kept = np.arange(low.size)
-    if first.size < sizes.size:
-        sampled = np.sum([counts for _, counts in ranges.values()], axis=0)
-        guessed = np.rint(sampled / share[first.size - 1]).astype(np.int64)
-        likely = choose_rarest(guessed, guesses, SAMPLE_MARGIN * limit)
-        # All that are as rare in the sample as the last of these, and by luck a little less: small counts
-        # tell little. What the sample lacks altogether is the rarest of all, where others have it.
-        most = np.zeros(int(guesses.max(initial=0)) + 1)
-        np.maximum.at(most, guesses[likely], sampled[likely])
-        kept = np.flatnonzero(sampled <= (most + np.sqrt(most))[guesses])
-        ranges = {k: (at[kept], counts[kept]) for k, (at, counts) in ranges.items()}
-        low, high = low[kept], high[kept]
-        ranges |= {int(k): find_ranges(segments[k], low, high) for k in largest[first.size :]}
-    totals = np.sum([counts for _, counts in ranges.values()], axis=0)
-    chosen = np.flatnonzero(choose_rarest(totals, guesses[kept], limit))
-    found = [ranges[k] for k in range(len(segments))]
-    return kept[chosen], [(at[chosen], counts[chosen]) for at, counts in found]
-
-
-def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.NDArray[np.bool_]:
-    """Say which ranges are read: of each hypothesis the rarest, as long as they have `limit` postings."""
-    order = np.lexsort((totals, guesses))
-    running = np.cumsum(totals[order])
-    starts = np.searchsorted(guesses[order], guesses[order], "left")
-    before = np.concatenate([[0], running])[starts]
-    chosen = np.zeros(totals.size, np.bool_)
-    chosen[order] = running - before <= limit
-    return chosen & (totals > 0)
 
 
 def find_crowded(bins: IndexArray, least_votes: int) -> IndexArray:
@@ -234,9 +186,14 @@ def find_crowded(bins: IndexArray, least_votes: int) -> IndexArray:
     """
     bits = int(np.clip(int(bins.size).bit_length() + CELLS_BITS, LEAST_TABLE_BITS, MOST_TABLE_BITS))
     cells = bins & ((1 << bits) - 1)
-    counts = np.empty(1 << bits, np.uint8)
-    # More than a byte holds is enough in any case; a table of bytes stays in the processor's cache.
-    np.minimum(np.bincount(cells, minlength=1 << bits), MOST_COUNTED, out=counts, casting="unsafe")
+    # A table of bytes stays in the processor's cache. Where a byte did not suffice the sum tells, and
+    # counting is slower.
+    counts = np.zeros(1 << bits, np.uint8)
+    np.add.at(counts, cells, np.uint8(1))
+    if int(counts.sum(dtype=np.uint32)) == cells.size:
+        np.minimum(counts, MOST_COUNTED, out=counts)
+    else:
+        np.minimum(np.bincount(cells, minlength=1 << bits), MOST_COUNTED, out=counts, casting="unsafe")
     # Cell k and its successor, then whichever of its two pairs has more.
     pairs = counts + np.roll(counts, -1)
     crowded = np.maximum(pairs, np.roll(pairs, 1)) >= least_votes

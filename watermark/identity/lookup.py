@@ -1,0 +1,121 @@
+"""Look-ups of ranges of keys in all segments: which of them are rare enough to be read, and their postings.
+
+In a large catalogue the segments are asked on all processors at once: NumPy lets go of the interpreter while
+it searches and reads.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .segment import Segment, find_ranges, read_positions
+
+IndexArray = npt.NDArray[np.int64]
+KeyArray = npt.NDArray[np.uint32]
+# The first posting of each range, and how many there are.
+Ranges = tuple[IndexArray, IndexArray]
+
+# Which ranges are rare is told by the largest segments that have this share of all postings; of the ranges
+# that these say are the rarest, so many times the limit is looked up in the others.
+SAMPLE_SHARE = 0.1
+SAMPLE_MARGIN = 2
+# From so many postings on, some thousand tracks, asking in threads is faster.
+PARALLEL_POSTINGS = 1 << 25
+MOST_THREADS = 8
+_Job = TypeVar("_Job")
+_Answer = TypeVar("_Answer")
+
+
+def find_rarest(
+    segments: Sequence[Segment], low: KeyArray, high: KeyArray, guesses: IndexArray, limit: int
+) -> tuple[IndexArray, list[Ranges]]:
+    """Return which ranges are read, and their first postings and counts in each segment.
+
+    All are looked up only in a sample of the segments; in the others, those that can be among the rarest.
+    """
+    sizes = np.array([segment.postings.size for segment in segments])
+    largest = np.argsort(-sizes, kind="stable")
+    share = np.cumsum(sizes[largest]) / max(int(sizes.sum()), 1)
+    first = largest[: 1 + int(np.searchsorted(share, SAMPLE_SHARE, "left"))].tolist()
+    ranges = _find_each(segments, first, low, high)
+    kept = np.arange(low.size)
+    if len(first) < sizes.size:
+        sampled = np.sum([counts for _, counts in ranges.values()], axis=0)
+        guessed = np.rint(sampled / share[len(first) - 1]).astype(np.int64)
+        likely = choose_rarest(guessed, guesses, SAMPLE_MARGIN * limit)
+        # All that are as rare in the sample as the last of these, and by luck a little less: small counts
+        # tell little. What the sample lacks altogether is the rarest of all, where others have it.
+        most = np.zeros(int(guesses.max(initial=0)) + 1)
+        np.maximum.at(most, guesses[likely], sampled[likely])
+        kept = np.flatnonzero(sampled <= (most + np.sqrt(most))[guesses])
+        ranges = {k: (at[kept], counts[kept]) for k, (at, counts) in ranges.items()}
+        ranges |= _find_each(segments, largest[len(first) :].tolist(), low[kept], high[kept])
+    totals = np.sum([counts for _, counts in ranges.values()], axis=0)
+    chosen = np.flatnonzero(choose_rarest(totals, guesses[kept], limit))
+    found = [ranges[k] for k in range(len(segments))]
+    return kept[chosen], [(at[chosen], counts[chosen]) for at, counts in found]
+
+
+def read_each(segments: Sequence[Segment], ranges: Sequence[Ranges]) -> list[IndexArray]:
+    """Return the positions of the postings in ranges of each segment, one range after the other."""
+
+    def read(number: int) -> IndexArray:
+        return read_positions(segments[number], *ranges[number])
+
+    return _ask(read, range(len(segments)), _count_threads(segments))
+
+
+def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.NDArray[np.bool_]:
+    """Say which ranges are read: of each hypothesis the rarest, as long as they have `limit` postings."""
+    order = np.lexsort((totals, guesses))
+    running = np.cumsum(totals[order])
+    starts = np.searchsorted(guesses[order], guesses[order], "left")
+    before = np.concatenate([[0], running])[starts]
+    chosen = np.zeros(totals.size, np.bool_)
+    chosen[order] = running - before <= limit
+    return chosen & (totals > 0)
+
+
+def _find_each(
+    segments: Sequence[Segment], numbers: Sequence[int], low: KeyArray, high: KeyArray
+) -> dict[int, Ranges]:
+    """Find ranges in segments, by their numbers; where there are fewer than threads, in parts."""
+    threads = _count_threads(segments)
+    parts = -(-threads // max(len(numbers), 1))
+    borders = np.linspace(0, low.size, parts + 1).astype(int).tolist()
+    jobs = [(number, a, b) for number in numbers for a, b in pairwise(borders)]
+
+    def find(job: tuple[int, int, int]) -> Ranges:
+        number, a, b = job
+        return find_ranges(segments[number], low[a:b], high[a:b])
+
+    found = _ask(find, jobs, threads)
+    joined = {}
+    for k, number in enumerate(numbers):
+        first, counts = zip(*found[k * parts : (k + 1) * parts], strict=True)
+        joined[number] = np.concatenate(first), np.concatenate(counts)
+    return joined
+
+
+def _count_threads(segments: Sequence[Segment]) -> int:
+    if sum(segment.postings.size for segment in segments) < PARALLEL_POSTINGS:
+        return 1
+    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+
+
+def _ask(ask: Callable[[_Job], _Answer], jobs: Sequence[_Job], threads: int) -> list[_Answer]:
+    if threads < 2:
+        return [ask(job) for job in jobs]
+    return list(_keep_threads(os.getpid()).map(ask, jobs))
+
+
+@lru_cache(maxsize=1)
+def _keep_threads(process: int) -> ThreadPoolExecutor:
+    """Return the threads of this process: a forked child has none of its parent's."""
+    return ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS), f"look-up {process}")
