@@ -43,6 +43,7 @@ from .audiofile import hash_file, sync_file, write_synced
 from .errors import LedgerFolderError, MissingError, WriteError
 from .fingerprints import FingerprintRow, Fingerprints, SegmentRow
 from .indexmerging import HeldSegment, choose_segments
+from .lookupthreads import get_workers
 from .marking import CancelCheck, Progress, never_cancelled, report_nothing
 from .segmentfiles import ANEW, SegmentFiles
 from .settings import Settings
@@ -121,7 +122,8 @@ class Catalogue:
 
     def identify(self, query: Query) -> Identification:
         """Look for a clip among all recordings."""
-        return identify(query, Index(tuple(item.segment for item in self._list_held()), self._find_sketch))
+        segments = tuple(item.segment for item in self._list_held())
+        return identify(query, Index(segments, self._sketch, get_workers()))
 
     def find_row(self, number: int) -> FingerprintRow | None:
         """Return what a number of a match stands for; None where it was removed meanwhile."""
@@ -227,9 +229,6 @@ class Catalogue:
     def _read_sketch(self, number: int) -> Sketch | None:
         row = self.rows.find(number)
         return None if row is None else self._read_fingerprint(row).sketch
-
-    def _find_sketch(self, number: int) -> Sketch | None:
-        return self._sketch(number)
 
     def _list_held(self) -> list[HeldSegment]:
         """Return the segments in use, mapped; the list is read anew where one was merged away meanwhile."""

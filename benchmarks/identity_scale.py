@@ -27,6 +27,7 @@ import numpy as np
 
 from api.catalogue import BATCH
 from api.indexmerging import choose_group
+from api.lookupthreads import get_workers
 from benchmarks.identity_material import CLIP_S, load_fingerprint
 from benchmarks.music import SAMPLE_RATE, Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
@@ -256,7 +257,7 @@ def measure() -> None:
     written_s = time.perf_counter() - started
     real = build_segment({number: prints[number].landmarks for number in range(len(tracks))}, PROFILE.lean)
     segments = (real, *open_catalogue(options.folder, sizes))
-    index = Index(segments, lambda number: prints[number % len(prints)].sketch)
+    index = Index(segments, lambda number: prints[number % len(prints)].sketch, get_workers())
     rows = []
     for title, some, numbers in (
         ("in the index", tracks, list(range(len(tracks)))),

@@ -3,14 +3,18 @@
 import dataclasses
 import os
 import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from test_identity_hashing import KINDS, make_landmarks
 
+from api.lookupthreads import get_workers
 from watermark.identity import lookup
 from watermark.identity.hashing import UNCHANGED, Hypothesis, group_peaks
-from watermark.identity.lookup import choose_rarest
+from watermark.identity.lookup import ALONE, Workers, choose_rarest
 from watermark.identity.outcome import Landmarks
 from watermark.identity.profile import KeyKind
 from watermark.identity.segment import build_segment
@@ -29,12 +33,16 @@ def cut(found: Landmarks, first: int, last: int, scale: float = 1.0) -> Landmark
     )
 
 
-def vote(query: Landmarks, kind: KeyKind, *guesses: Hypothesis, limit: int = 10**6) -> list[Candidate]:
+def vote(
+    query: Landmarks, kind: KeyKind, *guesses: Hypothesis, limit: int = 10**6, workers: Workers = ALONE
+) -> list[Candidate]:
     """Ask two segments."""
     halves = [{number: TRACKS[number] for number in some} for some in (range(20, 25), range(25, 32))]
     segments = [build_segment(half, kind) for half in halves]
     groups = group_peaks(query, kind, fan=kind.query_fan, slowest=0.75)
-    return count_votes(segments, groups, guesses or [UNCHANGED], limit=limit, best=5, most=12)
+    return count_votes(
+        segments, groups, guesses or [UNCHANGED], limit=limit, best=5, most=12, workers=workers
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -112,26 +120,33 @@ def test_the_commonest_keys_are_left_out_when_there_are_too_many() -> None:
     assert np.flatnonzero(chosen).tolist() == [1, 3, 4, 5]
 
 
-@pytest.mark.parametrize("processors", [1, 2, 5])
-def test_threads_find_the_same(processors: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [2, 5])
+def test_threads_find_the_same(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     query = cut(TRACKS[30], 800, 1_400)
     alone = [vote(query, kind) for kind in KINDS]
-    monkeypatch.setattr(lookup, "PARALLEL_POSTINGS", 0)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
-    lookup._keep_threads.cache_clear()
-    assert [vote(query, kind) for kind in KINDS] == alone
-    assert lookup._keep_threads.cache_info().currsize == (processors > 1)
+    jobs: list[object] = []
+
+    def apply(ask: Callable[[Any], Any], some: Iterable[Any]) -> Iterator[Any]:
+        jobs.extend(some := list(some))
+        return pool.map(ask, some)
+
+    with ThreadPoolExecutor(count) as pool:
+        assert [vote(query, kind, workers=Workers(count, apply)) for kind in KINDS] == alone
+        assert jobs == []  # so little is faster without
+        monkeypatch.setattr(lookup, "PARALLEL_POSTINGS", 0)
+        assert [vote(query, kind, workers=Workers(count, apply)) for kind in KINDS] == alone
+    assert len(jobs) > count
 
 
 def test_a_forked_child_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "PARALLEL_POSTINGS", 0)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     query = cut(TRACKS[30], 800, 1_400)
-    expected = vote(query, KINDS[1])
+    expected = vote(query, KINDS[1], workers=get_workers())
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)  # ends a child that waits for threads it does not have
-        os._exit(0 if vote(query, KINDS[1]) == expected else 1)
+        os._exit(0 if vote(query, KINDS[1], workers=get_workers()) == expected else 1)
     assert os.waitpid(pid, 0)[1] == 0
 
 

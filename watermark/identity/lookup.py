@@ -1,15 +1,13 @@
 """Look-ups of ranges of keys in all segments: which of them are rare enough to be read, and their postings.
 
-In a large catalogue the segments are asked on all processors at once: NumPy lets go of the interpreter while
-it searches and reads.
+In a large catalogue the segments are asked by several threads at once, where the caller has them: NumPy lets
+go of the interpreter while it searches and reads.
 """
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +25,28 @@ SAMPLE_SHARE = 0.1
 SAMPLE_MARGIN = 2
 # From so many postings on, some thousand tracks, asking in threads is faster.
 PARALLEL_POSTINGS = 1 << 25
-MOST_THREADS = 8
 _Job = TypeVar("_Job")
 _Answer = TypeVar("_Answer")
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who looks up: `count` at once, to whom `apply`, like `map`, gives one job after the other."""
+
+    count: int
+    apply: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
+ALONE = Workers(1, map)
+
+
 def find_rarest(
-    segments: Sequence[Segment], low: KeyArray, high: KeyArray, guesses: IndexArray, limit: int
+    segments: Sequence[Segment],
+    low: KeyArray,
+    high: KeyArray,
+    guesses: IndexArray,
+    limit: int,
+    workers: Workers = ALONE,
 ) -> tuple[IndexArray, list[Ranges]]:
     """Return which ranges are read, and their first postings and counts in each segment.
 
@@ -43,7 +56,7 @@ def find_rarest(
     largest = np.argsort(-sizes, kind="stable")
     share = np.cumsum(sizes[largest]) / max(int(sizes.sum()), 1)
     first = largest[: 1 + int(np.searchsorted(share, SAMPLE_SHARE, "left"))].tolist()
-    ranges = _find_each(segments, first, low, high)
+    ranges = _find_each(segments, first, low, high, workers)
     kept = np.arange(low.size)
     if len(first) < sizes.size:
         sampled = np.sum([counts for _, counts in ranges.values()], axis=0)
@@ -55,20 +68,22 @@ def find_rarest(
         np.maximum.at(most, guesses[likely], sampled[likely])
         kept = np.flatnonzero(sampled <= (most + np.sqrt(most))[guesses])
         ranges = {k: (at[kept], counts[kept]) for k, (at, counts) in ranges.items()}
-        ranges |= _find_each(segments, largest[len(first) :].tolist(), low[kept], high[kept])
+        ranges |= _find_each(segments, largest[len(first) :].tolist(), low[kept], high[kept], workers)
     totals = np.sum([counts for _, counts in ranges.values()], axis=0)
     chosen = np.flatnonzero(choose_rarest(totals, guesses[kept], limit))
     found = [ranges[k] for k in range(len(segments))]
     return kept[chosen], [(at[chosen], counts[chosen]) for at, counts in found]
 
 
-def read_each(segments: Sequence[Segment], ranges: Sequence[Ranges]) -> list[IndexArray]:
+def read_each(
+    segments: Sequence[Segment], ranges: Sequence[Ranges], workers: Workers = ALONE
+) -> list[IndexArray]:
     """Return the positions of the postings in ranges of each segment, one range after the other."""
 
     def read(number: int) -> IndexArray:
         return read_positions(segments[number], *ranges[number])
 
-    return _ask(read, range(len(segments)), _count_threads(segments))
+    return _ask(read, range(len(segments)), segments, workers)
 
 
 def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.NDArray[np.bool_]:
@@ -83,11 +98,10 @@ def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.ND
 
 
 def _find_each(
-    segments: Sequence[Segment], numbers: Sequence[int], low: KeyArray, high: KeyArray
+    segments: Sequence[Segment], numbers: Sequence[int], low: KeyArray, high: KeyArray, workers: Workers
 ) -> dict[int, Ranges]:
-    """Find ranges in segments, by their numbers; where there are fewer than threads, in parts."""
-    threads = _count_threads(segments)
-    parts = -(-threads // max(len(numbers), 1))
+    """Find ranges in segments, by their numbers; in parts where there are fewer than workers."""
+    parts = -(-workers.count // max(len(numbers), 1)) if _is_large(segments) else 1
     borders = np.linspace(0, low.size, parts + 1).astype(int).tolist()
     jobs = [(number, a, b) for number in numbers for a, b in pairwise(borders)]
 
@@ -95,7 +109,7 @@ def _find_each(
         number, a, b = job
         return find_ranges(segments[number], low[a:b], high[a:b])
 
-    found = _ask(find, jobs, threads)
+    found = _ask(find, jobs, segments, workers)
     joined = {}
     for k, number in enumerate(numbers):
         first, counts = zip(*found[k * parts : (k + 1) * parts], strict=True)
@@ -103,19 +117,11 @@ def _find_each(
     return joined
 
 
-def _count_threads(segments: Sequence[Segment]) -> int:
-    if sum(segment.postings.size for segment in segments) < PARALLEL_POSTINGS:
-        return 1
-    return min(len(os.sched_getaffinity(0)), MOST_THREADS)
+def _ask(
+    ask: Callable[[_Job], _Answer], jobs: Sequence[_Job], segments: Sequence[Segment], workers: Workers
+) -> list[_Answer]:
+    return list((workers if _is_large(segments) else ALONE).apply(ask, jobs))
 
 
-def _ask(ask: Callable[[_Job], _Answer], jobs: Sequence[_Job], threads: int) -> list[_Answer]:
-    if threads < 2:
-        return [ask(job) for job in jobs]
-    return list(_keep_threads(os.getpid()).map(ask, jobs))
-
-
-@lru_cache(maxsize=1)
-def _keep_threads(process: int) -> ThreadPoolExecutor:
-    """Return the threads of this process: a forked child has none of its parent's."""
-    return ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS), f"look-up {process}")
+def _is_large(segments: Sequence[Segment]) -> bool:
+    return sum(segment.postings.size for segment in segments) >= PARALLEL_POSTINGS

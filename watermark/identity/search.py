@@ -28,6 +28,7 @@ from .decision import (
 from .extraction import Query, cut_query
 from .hashing import UNCHANGED, Hypothesis, group_peaks
 from .landmarks import thin_landmarks
+from .lookup import ALONE, Workers
 from .matches import find_range, join_matches, place_in_window
 from .outcome import Identification, Match, Placement, Sketch
 from .profile import PROFILE, FingerprintProfile, Stage
@@ -49,11 +50,13 @@ END_S = 0.5
 class Index:
     """What is searched: segments of one profile, and the sketch of each track in them.
 
-    `sketch_of` gives the sketch of a track by its number; None where it is no longer to be found.
+    `sketch_of` gives the sketch of a track by its number; None where it is no longer to be found. `workers`
+    look up in segments that are large.
     """
 
     segments: Sequence[Segment]
     sketch_of: Callable[[int], Sketch | None]
+    workers: Workers = ALONE
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ def propose_places(
                 limit=stage.lean_limit if lean else stage.rich_limit,
                 best=stage.best,
                 most=stage.verified,
+                workers=index.workers,
             )
     found.sort(key=lambda candidate: -candidate.score)
     return [(candidate.track, _place(candidate, profile)) for candidate in found[: stage.verified]]

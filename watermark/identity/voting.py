@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .hashing import Groups, Hypothesis, QueryKeys, query_keys
-from .lookup import find_rarest, read_each
+from .lookup import ALONE, Workers, find_rarest, read_each
 from .segment import GAP_FRAMES, Segment
 
 IndexArray = npt.NDArray[np.int64]
@@ -87,6 +87,7 @@ def count_votes(
     best: int,
     most: int,
     most_groups: int | None = None,
+    workers: Workers = ALONE,
 ) -> list[Candidate]:
     """Return the candidates of segments of one kind, those first that chance explains least.
 
@@ -101,6 +102,8 @@ def count_votes(
         Candidates of all.
     most_groups : int or None
         Groups of each hypothesis that are looked up, at most.
+    workers : Workers
+        Who looks up where there is much to be looked up in.
     """
     if not segments:
         return []
@@ -109,7 +112,7 @@ def count_votes(
     for first in range(0, len(hypotheses), together):
         some = hypotheses[first : first + together]
         keys = query_keys(groups, segments[0].kind, some, most=most_groups)
-        found += _count_together(segments, keys, some, limit=limit, best=best, most=most)
+        found += _count_together(segments, keys, some, workers, limit=limit, best=best, most=most)
     found.sort(key=lambda candidate: -candidate.score)
     return found[:most]
 
@@ -118,6 +121,7 @@ def _count_together(
     segments: Sequence[Segment],
     keys: QueryKeys,
     hypotheses: Sequence[Hypothesis],
+    workers: Workers,
     *,
     limit: int,
     best: int,
@@ -126,7 +130,7 @@ def _count_together(
     bases = np.concatenate([[0], np.cumsum([segment.end + GAP_FRAMES for segment in segments])])
     # A hypothesis's stretch begins on a border of bins.
     span = (int(bases[-1]) + GAP_FRAMES + (2 << BIN_BITS)) >> BIN_BITS << BIN_BITS
-    votes, read = _read_votes(segments, bases, keys, span, limit, len(hypotheses))
+    votes, read = _read_votes(segments, bases, keys, span, limit, len(hypotheses), workers)
     least = segments[0].kind.least_votes
     votes = np.sort(votes[find_crowded(votes >> (FRAME_BITS + BIN_BITS), least)])
     windows = _choose_windows(votes, read, span, best, least)
@@ -157,7 +161,13 @@ def _count_together(
 
 
 def _read_votes(
-    segments: Sequence[Segment], bases: IndexArray, keys: QueryKeys, span: int, limit: int, guesses: int
+    segments: Sequence[Segment],
+    bases: IndexArray,
+    keys: QueryKeys,
+    span: int,
+    limit: int,
+    guesses: int,
+    workers: Workers,
 ) -> tuple[IndexArray, IndexArray]:
     """Return the votes, unsorted, and how many there are for each hypothesis.
 
@@ -166,11 +176,11 @@ def _read_votes(
     # In the order of the keys, neighbouring look-ups read neighbouring pages.
     order = np.argsort(keys.low, kind="stable")
     low, high = keys.low[order], keys.high[order]
-    kept, ranges = find_rarest(segments, low, high, keys.guesses[order], limit)
+    kept, ranges = find_rarest(segments, low, high, keys.guesses[order], limit, workers)
     order = order[kept]
     frames = keys.frames[order]
     heads = ((keys.guesses[order] * span + GAP_FRAMES - frames) << FRAME_BITS) | frames
-    positions = read_each(segments, ranges)
+    positions = read_each(segments, ranges, workers)
     pieces = [
         ((at + base) << FRAME_BITS) + np.repeat(heads, counts)
         for at, base, (_, counts) in zip(positions, bases[:-1], ranges, strict=True)
