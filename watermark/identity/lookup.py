@@ -25,7 +25,8 @@ SAMPLE_SHARE = 0.1
 SAMPLE_MARGIN = 2
 # From so many postings on, some thousand tracks, asking in threads is faster.
 PARALLEL_POSTINGS = 1 << 25
-_Job = TypeVar("_Job")
+# A segment by its number, and which ranges: from one to before another.
+_Part = tuple[int, int, int]
 _Answer = TypeVar("_Answer")
 
 
@@ -80,10 +81,14 @@ def read_each(
 ) -> list[IndexArray]:
     """Return the positions of the postings in ranges of each segment, one range after the other."""
 
-    def read(number: int) -> IndexArray:
-        return read_positions(segments[number], *ranges[number])
+    size = ranges[0][0].size if ranges else 0
 
-    return _ask(read, range(len(segments)), segments, workers)
+    def read(job: _Part) -> IndexArray:
+        number, a, b = job
+        first, counts = ranges[number]
+        return read_positions(segments[number], first[a:b], counts[a:b])
+
+    return [np.concatenate(some) for some in _ask(read, segments, range(len(segments)), size, workers)]
 
 
 def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.NDArray[np.bool_]:
@@ -100,28 +105,32 @@ def choose_rarest(totals: IndexArray, guesses: IndexArray, limit: int) -> npt.ND
 def _find_each(
     segments: Sequence[Segment], numbers: Sequence[int], low: KeyArray, high: KeyArray, workers: Workers
 ) -> dict[int, Ranges]:
-    """Find ranges in segments, by their numbers; in parts where there are fewer than workers."""
-    parts = -(-workers.count // max(len(numbers), 1)) if _is_large(segments) else 1
-    borders = np.linspace(0, low.size, parts + 1).astype(int).tolist()
-    jobs = [(number, a, b) for number in numbers for a, b in pairwise(borders)]
+    """Find ranges in segments, by their numbers."""
 
-    def find(job: tuple[int, int, int]) -> Ranges:
+    def find(job: _Part) -> Ranges:
         number, a, b = job
         return find_ranges(segments[number], low[a:b], high[a:b])
 
-    found = _ask(find, jobs, segments, workers)
     joined = {}
-    for k, number in enumerate(numbers):
-        first, counts = zip(*found[k * parts : (k + 1) * parts], strict=True)
+    for number, found in zip(numbers, _ask(find, segments, numbers, low.size, workers), strict=True):
+        first, counts = zip(*found, strict=True)
         joined[number] = np.concatenate(first), np.concatenate(counts)
     return joined
 
 
 def _ask(
-    ask: Callable[[_Job], _Answer], jobs: Sequence[_Job], segments: Sequence[Segment], workers: Workers
-) -> list[_Answer]:
-    return list((workers if _is_large(segments) else ALONE).apply(ask, jobs))
-
-
-def _is_large(segments: Sequence[Segment]) -> bool:
-    return sum(segment.postings.size for segment in segments) >= PARALLEL_POSTINGS
+    ask: Callable[[_Part], _Answer],
+    segments: Sequence[Segment],
+    numbers: Sequence[int],
+    ranges: int,
+    workers: Workers,
+) -> list[list[_Answer]]:
+    """Ask about so many ranges in segments, by their numbers; of a large index in as many parts as there are
+    workers. Returns the answers of each segment, part by part.
+    """
+    if sum(segment.postings.size for segment in segments) < PARALLEL_POSTINGS:
+        workers = ALONE
+    parts = list(pairwise(np.linspace(0, ranges, workers.count + 1).astype(int).tolist()))
+    jobs = [(number, a, b) for number in numbers for a, b in parts]
+    answers = list(workers.apply(ask, jobs))
+    return [answers[k : k + len(parts)] for k in range(0, len(jobs), len(parts))]
