@@ -9,7 +9,8 @@ Counted are
 - keys that outside finders confirm (music21's Temperley-Kostka-Payne and Aarden-Essen weights; major and
   minor alone), beside the same for the held-out tunes in their own keys;
 - the overlap with the held-out tunes of three histograms, of degrees of the scale, intervals and lengths (the
-  sum over all values of the lesser share), beside that of one half of the held-out tunes with the other;
+  sum over all values of the lesser share), beside that of one half of the held-out tunes with the other; and
+  the overlap with the training tunes, which no rule was chosen by, beside that of the held-out tunes;
 - 12-note sequences and longest runs shared with the training tunes, beside those of the held-out tunes.
 
 It needs abc2midi, music21 (extra `training`), and the folder that `python -m generator.training.tunes` wrote,
@@ -74,8 +75,8 @@ def sounding(tune: Tune) -> list[Any]:
     return [n for section in tune.sections for bar in section.bars for n in bar if n.step is not None]
 
 
-def read_held_out(folder: Path, index_sha256: str) -> list[Tune]:
-    """The validation tunes of the training data, in C; they must belong to the published index."""
+def read_tunes(folder: Path, index_sha256: str) -> tuple[list[Tune], list[Tune]]:
+    """The validation and the training tunes, in C; they must belong to the published index."""
     try:
         found = hashlib.sha256((folder / "tunes.safetensors").read_bytes()).hexdigest()
         arrays = np.load(folder / "tokens.npz")
@@ -85,12 +86,16 @@ def read_held_out(folder: Path, index_sha256: str) -> list[Tune]:
         ) from error
     if found != index_sha256:
         raise BenchmarkError(f"expected the published index of training tunes in {folder}, got {found}")
-    ends = np.cumsum(arrays["validation_lengths"])
-    tokens = arrays["validation_tokens"]
-    return [
-        decode_tokens([int(t) for t in tokens[end - length : end]], tonic="C")
-        for end, length in zip(ends, arrays["validation_lengths"], strict=True)
-    ]
+    sets = []
+    for name in ("validation", "train"):
+        lengths, tokens = arrays[f"{name}_lengths"], arrays[f"{name}_tokens"]
+        sets.append(
+            [
+                decode_tokens([int(t) for t in tokens[end - length : end]], tonic="C")
+                for end, length in zip(np.cumsum(lengths), lengths, strict=True)
+            ]
+        )
+    return sets[0], sets[1]
 
 
 def overlap(first: Sequence[Tune], second: Sequence[Tune], values: Callable[[Tune], Iterable[Any]]) -> float:
@@ -147,7 +152,7 @@ def measure(count: int, seed: int, data: Path) -> dict[str, Any]:
     """Draw, count and compare."""
     folder = weights_folder()
     digests = read_digests(folder)
-    held_out = read_held_out(data, digests[TUNES])
+    held_out, trained = read_tunes(data, digests[TUNES])
     model = load_composer(read_weights(folder, COMPOSER, digests[COMPOSER]))
     chords = load_chords(read_weights(folder, CHORDS, digests[CHORDS]))
     sequences = load_sequences(read_weights(folder, TUNES, digests[TUNES]))
@@ -195,6 +200,10 @@ def measure(count: int, seed: int, data: Path) -> dict[str, Any]:
         "keys_of_real": count_keys(held_out),
         "overlap": {name: overlap(tunes, held_out, values) for name, values in HISTOGRAMS.items()},
         "overlap_of_real": {name: overlap(*halves, values) for name, values in HISTOGRAMS.items()},
+        "overlap_with_training": {name: overlap(tunes, trained, v) for name, v in HISTOGRAMS.items()},
+        "overlap_of_real_with_training": {
+            name: overlap(held_out, trained, v) for name, v in HISTOGRAMS.items()
+        },
         "copies": describe_copies(checks),
         "copies_of_real": describe_copies(real),
     }
@@ -220,6 +229,14 @@ def show(found: dict[str, Any]) -> None:
             (f"overlap of {name}", f"{found['overlap'][name]:.3f}", f"{found['overlap_of_real'][name]:.3f}")
             for name in HISTOGRAMS
         ),
+        *(
+            (
+                f"overlap of {name} with training tunes",
+                f"{found['overlap_with_training'][name]:.3f}",
+                f"{found['overlap_of_real_with_training'][name]:.3f}",
+            )
+            for name in HISTOGRAMS
+        ),
         ("12-note sequences shared", f"{100 * ours['hit_rate']:.2f} %", f"{100 * real['hit_rate']:.2f} %"),
         (f"longest run: median, most, {RUN_LIMIT_NOTES} or more", runs(ours), runs(real)),
         ("drafts refused for such a run", str(ours["drafts_refused"]), ""),
@@ -228,7 +245,7 @@ def show(found: dict[str, Any]) -> None:
         f"Composition: {found['tunes']} tunes, {found['cpu_s']:.0f} CPU s",
         ("figure", "ours", "held-out tunes"),
         rows,
-        note="overlap of the held-out tunes: of one half with the other",
+        note="overlap of the held-out tunes: of one half with the other, and of all with the training tunes",
     )
 
 

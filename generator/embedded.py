@@ -1,8 +1,9 @@
 """The embedded engine: prompt -> settings -> form -> tune -> harmony -> score -> sound, all from the files
 here.
 
-Deterministic: every random choice comes from generators derived from the request's seed, and the arithmetic
-runs on one thread, so equal requests give equal samples on one machine whatever its number of threads.
+Deterministic on the CPU: every random choice comes from generators derived from the request's seed, and the
+arithmetic runs on one thread, so equal requests give equal samples on one machine whatever its number of
+threads. On another device only the pitched parts are played there, in batches, and sums may end otherwise.
 """
 
 import math
@@ -42,7 +43,7 @@ from .notation import format_tune
 from .opening import read_opening
 from .partwriting import write_parts
 from .prompt import PARAMETERS, read_prompt
-from .rendering import count_blocks, render_blocks
+from .rendering import BATCH_BLOCKS, count_blocks, render_blocks
 from .setup import EngineSetup
 from .timbre import SAMPLE_RATE, TimbreNetwork
 from .weights import (
@@ -62,8 +63,10 @@ from .weights import (
     weights_folder,
 )
 
-# Another version where equal conditions and seed give other samples: 2 chooses drafts by a clear key.
-NAME, VERSION = "embedded", "2"
+# Another version where equal conditions and seed give other samples: 2 chooses drafts by a clear key, in 3
+# the partials of held notes move.
+NAME, VERSION = "embedded", "3"
+CPU = "cpu"
 # Shorter than a form of two bars with its ending is no piece; longer ones only repeat their sections.
 MIN_SECONDS, MAX_SECONDS = 5.0, 300.0
 MAX_SEED = 2**63 - 1
@@ -79,8 +82,10 @@ TRAINING_CLASSES = ("licensed", "public-domain")
 
 def open_embedded(setup: EngineSetup) -> "EmbeddedEngine":
     """Open it as one kind among others (`generator.kinds`); it takes no folder and no options."""
-    if setup.folder is not None or setup.device != "cpu":
-        raise EngineError(f"engine {setup.name}: the embedded engine has its own weights and runs on the CPU")
+    if setup.folder is not None:
+        raise EngineError(
+            f"engine {setup.name}: the embedded engine has its own weights, and takes no folder"
+        )
     setup.refuse_unknown()
     return open_embedded_engine(setup)
 
@@ -92,18 +97,26 @@ def open_embedded_engine(setup: EngineSetup | None = None) -> "EmbeddedEngine":
     ------
     WeightsError
         A file is missing or is not the published one.
+    EngineError
+        The device to play on is not there.
     """
     folder = weights_folder()
     digests = read_digests(folder)
     data = {name: read_weights(folder, name, digests[name]) for name in FILES}
+    timbre, device = load_timbre(data[TIMBRE]), CPU if setup is None else setup.device
+    try:
+        timbre = timbre.to(device)
+    except (RuntimeError, AssertionError) as error:  # what torch raises without CUDA, without a GPU
+        raise EngineError(f"expected a device {device} to play on, got {error}") from error
     return EmbeddedEngine(
         load_composer(data[COMPOSER]),
-        load_timbre(data[TIMBRE]),
+        timbre,
         load_drums(data[DRUMS]),
         load_chords(data[CHORDS]),
         load_sequences(data[TUNES]),
         digests,
         royalty_class=None if setup is None else setup.royalty_class,
+        device=device,
     )
 
 
@@ -131,11 +144,13 @@ class EmbeddedEngine:
         digests: Mapping[str, str],
         *,
         royalty_class: str | None = None,
+        device: str = CPU,
     ) -> None:
         self._royalty_class = royalty_class
         self._composer, self._timbre, self._drums, self._chords = composer, timbre, drums, chords
         self._sequences = sequences
         self._digests = dict(digests)
+        self._device = device
 
     def describe(self) -> EngineDescription:
         """Limits, inputs and origin of the embedded engine."""
@@ -148,11 +163,12 @@ class EmbeddedEngine:
             max_seconds=MAX_SECONDS,
             accepts=("text", "abc"),
             parameters=PARAMETERS,
-            deterministic=True,
+            deterministic=self._device == CPU,
             licence=LICENCE,
             training_corpus=TRAINING_CORPUS,
             training_classes=TRAINING_CLASSES,
             royalty_class=self._royalty_class,
+            device=self._device,
             weights=dict(self._digests),
         )
 
@@ -209,7 +225,8 @@ class EmbeddedEngine:
             midi = format_midi(score)
             stop_clock("arrange")
             expected = count_blocks(score)
-            blocks = render_blocks(self._timbre, self._drums, score, seed=request.seed)
+            at_once = 1 if self._device == CPU else BATCH_BLOCKS
+            blocks = render_blocks(self._timbre, self._drums, score, seed=request.seed, at_once=at_once)
             for number, block in enumerate(blocks):
                 step("render", min(1.0, number / expected))
                 sink.write(block, sample_rate=SAMPLE_RATE)

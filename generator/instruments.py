@@ -1,10 +1,11 @@
 """The instruments that the synthesiser was trained on, in the order of its embedding rows.
 
 `program` is the General MIDI program (0-based) of the reference sound; `low`..`high` the playable MIDI
-pitches; `centre` where a melody sits best. Vibrato (cents, Hz) and fading in of it are performance rules,
-not learned.
+pitches; `centre` where a melody sits best. Vibrato (cents, Hz) is as measured on held notes of the reference
+sound, not learned.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -22,6 +23,12 @@ class Instrument:
     vibrato_cents: float
     tail_s: float
     words: tuple[str, ...]
+    vibrato_hz: float = 5.4
+
+    @property
+    def largest_bend(self) -> float:
+        """By what share of itself the vibrato bends the pitch at most."""
+        return self.vibrato_cents / 1200 * math.log(2)
 
 
 INSTRUMENTS = (
@@ -35,14 +42,14 @@ INSTRUMENTS = (
         "guitar", 24, 40, 84, 67, False, True, 0.0, 0.5, ("guitar", "acoustic guitar", "nylon guitar")
     ),
     Instrument("bass", 32, 28, 60, 43, False, False, 0.0, 0.3, ("bass", "double bass", "contrabass")),
-    Instrument("violin", 40, 55, 96, 74, True, False, 11.0, 0.4, ("violin", "fiddle")),
-    Instrument("cello", 42, 36, 79, 57, True, False, 10.0, 0.4, ("cello", "violoncello")),
+    Instrument("violin", 40, 55, 96, 74, True, False, 15.0, 0.4, ("violin", "fiddle"), 5.5),
+    Instrument("cello", 42, 36, 79, 57, True, False, 9.0, 0.4, ("cello", "violoncello"), 5.2),
     Instrument("harp", 46, 31, 98, 72, False, True, 0.0, 1.6, ("harp", "celtic harp", "lyre")),
     Instrument(
         "strings", 48, 36, 93, 72, True, True, 6.0, 0.6, ("strings", "string ensemble", "string orchestra")
     ),
     Instrument("clarinet", 71, 50, 91, 69, True, False, 3.0, 0.25, ("clarinet",)),
-    Instrument("flute", 73, 60, 96, 76, True, False, 7.0, 0.3, ("flute", "whistle", "fife")),
+    Instrument("flute", 73, 60, 96, 76, True, False, 8.0, 0.3, ("flute", "whistle", "fife"), 4.2),
 )
 
 # General MIDI: keys of this channel (the tenth) are drums.

@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 
 from .drumkit import DRUM_OF_KEY, DRUM_ROW, FINE_FFT, FINE_HOP, Drum, DrumKit, fine_band_matrix
 from .loudness import LoudnessMeter
-from .synthesis import (
-    BLOCK_SAMPLES,
-    LEAD_SAMPLES,
-    OVERLAP_SAMPLES,
-    TimedNote,
-    noise_spectrum,
-    overlap_add,
-)
+from .noise import draw_angles, noise_spectrum
+from .synthesis import BLOCK_SAMPLES, LEAD_SAMPLES, OVERLAP_SAMPLES, TimedNote, overlap_add
 from .timbre import SAMPLE_RATE
 
 VARIANTS = 3
@@ -37,7 +31,8 @@ def strike(kit: DrumKit, drum: Drum, velocity: int, random: np.random.Generator)
     with torch.inference_mode():
         since = torch.arange(frames) * FINE_HOP / SAMPLE_RATE
         levels = kit.noise_db(torch.full((frames,), row), torch.full((frames,), float(velocity)), since)
-        spectrum = noise_spectrum(10 ** (levels / 10), fine_band_matrix(), random)
+        angles = draw_angles(random, frames, FINE_FFT // 2 + 1)
+        spectrum = noise_spectrum(10 ** (levels / 10), fine_band_matrix(), angles)
         noise = overlap_add(torch.fft.irfft(spectrum, FINE_FFT) * torch.hann_window(FINE_FFT), FINE_HOP)
         # Hann frames of independent noise add up to a power of 4 * 0.375.
         sound = noise[FINE_FFT // 2 :][:samples] / math.sqrt(1.5)
@@ -79,6 +74,10 @@ class DrumSynthesiser:
                     part = part * np.minimum(1.0, left / int(_FADE_S * SAMPLE_RATE)).astype(np.float32)
                 total[begin - start : end - start] += part
         return total
+
+    def blocks(self, first: int, count: int) -> NDArray[np.float32]:
+        """So many blocks from number `first` on, (count, BLOCK_SAMPLES + OVERLAP_SAMPLES)."""
+        return np.stack([self.block(number) for number in range(first, first + count)])
 
     def power(self, steps: int, step_s: float) -> NDArray[np.float64]:
         """K-weighted power in each of some steps from the start of the score, (steps,); the variants of a

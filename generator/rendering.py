@@ -4,6 +4,7 @@ master.
 Blocks are made one after the other from the score alone, so the first is heard while the last is not yet
 thought of, and a whole piece is its blocks put together. Before the first, some places of the piece are
 rendered to plan its loudness: what is heard there, and how loud, by its notes, the whole is beside them.
+Where the network lies on another device than the CPU, many blocks are made in one batch.
 """
 
 import math
@@ -26,6 +27,8 @@ from .timbre import SAMPLE_RATE, TimbreNetwork
 _FADE_S = 0.3
 # Where the loudness is looked at: so many places of so many blocks.
 _PLACES, _PLACE_BLOCKS = 4, 2
+# Blocks that another device than the CPU makes at once: 24 s, some hundred megabytes for each part.
+BATCH_BLOCKS = 32
 
 
 def timed_notes(score: Score, part: Part) -> list[TimedNote]:
@@ -41,13 +44,16 @@ def timed_notes(score: Score, part: Part) -> list[TimedNote]:
 class _Mix:
     """The dry stereo mix of all parts, by blocks."""
 
-    def __init__(self, network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int) -> None:
+    def __init__(
+        self, network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int, at_once: int
+    ) -> None:
+        self._at_once = at_once
         self._parts = [
             _open_part(network, kit, score, part, seed=(seed, 3, number))
             for number, part in enumerate(score.parts)
         ]
         self._gains = [pan_gains(part.pan, part.gain_db) for part in score.parts]
-        # Blocks that the plan has rendered wait here for their turn.
+        # Blocks that the plan has rendered, or that came with others, wait here for their turn.
         self._waiting: dict[int, NDArray[np.float32]] = {}
 
     def power(self, length: int) -> NDArray[np.float64]:
@@ -61,16 +67,21 @@ class _Mix:
         """Blocks (2, BLOCK_SAMPLES) from number `first` on, LEAD_SAMPLES late; keep saves rendering again."""
         carried = np.zeros((2, OVERLAP_SAMPLES), dtype=np.float32)
         for number in range(first, first + count):
-            total = self._waiting.pop(number, None)
-            if total is None:
-                total = np.zeros((2, BLOCK_SAMPLES + OVERLAP_SAMPLES), dtype=np.float32)
-                for part, gains in zip(self._parts, self._gains, strict=True):
-                    total += gains[:, None] * part.block(number)
+            if number not in self._waiting:
+                self._make(number)
+            total = self._waiting.pop(number)
             if keep:
                 self._waiting[number] = total.copy()
             total[:, :OVERLAP_SAMPLES] += carried
             carried = total[:, BLOCK_SAMPLES:].copy()
             yield total[:, :BLOCK_SAMPLES]
+
+    def _make(self, first: int) -> None:
+        """Mix the next blocks."""
+        mixed = np.zeros((self._at_once, 2, BLOCK_SAMPLES + OVERLAP_SAMPLES), dtype=np.float32)
+        for part, gains in zip(self._parts, self._gains, strict=True):
+            mixed += gains[:, None] * part.blocks(first, self._at_once)[:, None]
+        self._waiting.update({first + number: total for number, total in enumerate(mixed)})
 
 
 def _open_part(
@@ -85,11 +96,14 @@ def _open_part(
 
 
 def render_blocks(
-    network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int
+    network: TimbreNetwork, kit: DrumKit, score: Score, *, seed: int, at_once: int = 1
 ) -> Iterator[NDArray[np.float32]]:
-    """The finished sound of a score, block after block, float32 (2, n): TAIL_S longer than the score."""
+    """The finished sound of a score, block after block, float32 (2, n): TAIL_S longer than the score.
+
+    at_once: how many blocks the synthesiser makes in one batch.
+    """
     length = math.ceil((score.length_s + TAIL_S) * SAMPLE_RATE)
-    mix = _Mix(network, kit, score, seed=seed)
+    mix = _Mix(network, kit, score, seed=seed, at_once=at_once)
     count = -(-(length + LEAD_SAMPLES) // BLOCK_SAMPLES)
     master = Master(SAMPLE_RATE, 2, gain_db=_plan(mix, length, count), length_s=length / SAMPLE_RATE)
     room = Room(SAMPLE_RATE, BLOCK_SAMPLES)

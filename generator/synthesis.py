@@ -9,7 +9,6 @@ however many notes it has. Levels come from the timbre network. A part is render
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from .instruments import Instrument
 from .lobes import WINDOW_TERMS, add_partials, lobe_table
 from .loudness import k_power
+from .movement import KINDS, Movement
+from .noise import draw_angles, noise_spectrum
 from .timbre import (
     FFT_SIZE,
     FRAME_HOP,
@@ -32,13 +33,11 @@ from .timbre import (
 
 # Partials below this level are not drawn.
 AUDIBLE_DB = -86.0
-VIBRATO_HZ = 5.4
-VIBRATO_DELAY_S = 0.25
+# A player's vibrato grows from the onset on, and so long, to its full swing.
+VIBRATO_RISE_S = 0.3
 _SLOPE_S = 0.5
 # From here on levels are drawn for every other frame, 11.6 ms apart, and the mean of two lies between.
 _ATTACK_S = 0.12
-# Angles that the phase of a bin of noise is drawn from.
-_PHASES = 4096
 _FADE_S = 0.04
 # A block of 0.74 s: long enough to be worth its overhead, short enough to be heard soon.
 BLOCK_FRAMES = 128
@@ -61,7 +60,8 @@ class PartSynthesiser:
     """One part as blocks of BLOCK_SAMPLES samples, each of which can be asked for by itself.
 
     Time in the blocks runs LEAD_SAMPLES late: the first frame is centred there. All randomness is drawn from
-    generators named by seed, block and note, so a block is the same whichever were rendered before.
+    generators named by seed, block and note, so a block is the same whichever were rendered before. The
+    arithmetic is done where the network lies.
     """
 
     def __init__(
@@ -74,77 +74,113 @@ class PartSynthesiser:
         seed: tuple[int, ...],
     ) -> None:
         self._network, self._instrument, self._seed = network, instrument, seed
-        self._table = lobe_table()
-        self._onset = torch.tensor([n.onset_s for n in notes], dtype=torch.float64)
-        self._held = torch.tensor([n.duration_s for n in notes], dtype=torch.float64)
+        self._device = device = network.frame_out.weight.device
+        self._table = lobe_table().to(device)
+        self._bands = noise_band_matrix().to(device)
+        self._onset = torch.tensor([n.onset_s for n in notes], dtype=torch.float64, device=device)
+        self._held = torch.tensor([n.duration_s for n in notes], dtype=torch.float64, device=device)
         self._ends = self._onset + self._held + instrument.tail_s
-        pitch = torch.tensor([float(n.pitch) for n in notes])
+        pitch = torch.tensor([float(n.pitch) for n in notes], device=device)
         random = np.random.default_rng((*seed, 0))
         # Phases in turns, in float64: long notes at high partials need it.
-        self._phase = torch.from_numpy(random.random((len(notes), HARMONICS)))
-        self._wobble = torch.from_numpy(random.random(len(notes)))
+        self._phase = torch.from_numpy(random.random((len(notes), HARMONICS))).to(device)
+        self._wobble = torch.from_numpy(random.random(len(notes))).to(device)
         with torch.inference_mode():
-            velocity = torch.tensor([float(n.velocity) for n in notes])
-            self._codes = network.encode_notes(torch.full((len(notes),), row), pitch, velocity)
-        self._sustains = torch.full((len(notes),), instrument.sustains)
+            velocity = torch.tensor([float(n.velocity) for n in notes], device=device)
+            rows = torch.full((len(notes),), row, device=device)
+            self._codes = network.encode_notes(rows, pitch, velocity)
+        self._sustains = torch.full((len(notes),), instrument.sustains, device=device)
         self._f0, self._stretch = partial_series(self._codes, pitch, self._sustains)
+        self._hertz = self._f0[:, None] * self._stretch
+        kind = KINDS.get(instrument.name)
+        self._movement = None
+        if kind is not None:
+            self._movement = Movement(kind, self._hertz, instrument.largest_bend, random)
 
     def block(self, number: int) -> NDArray[np.float32]:
         """What the frames of one block sound: its samples and the OVERLAP_SAMPLES after them, float32."""
-        first_frame = number * BLOCK_FRAMES
-        bins = FFT_SIZE // 2 + 1
-        starts_s, stops_s = (f * FRAME_HOP / SAMPLE_RATE for f in (first_frame, first_frame + BLOCK_FRAMES))
-        active = torch.nonzero((self._onset < stops_s) & (self._ends > starts_s)).flatten()
-        if len(active) == 0:
-            return np.zeros(BLOCK_SAMPLES + OVERLAP_SAMPLES, dtype=np.float32)
-        spectrum = torch.zeros(2, BLOCK_FRAMES * bins)
-        noise_power = torch.zeros(BLOCK_FRAMES, NOISE_BANDS)
+        alone: NDArray[np.float32] = self.blocks(number, 1)[0]
+        return alone
+
+    def blocks(self, first: int, count: int) -> NDArray[np.float32]:
+        """So many blocks from number `first` on in one batch, (count, BLOCK_SAMPLES + OVERLAP_SAMPLES).
+
+        Each is what `block` gives, but for the last bits: sums over a larger batch may come in another order.
+        """
+        begins = torch.arange(first, first + count, device=self._device) * BLOCK_FRAMES
+        starts_s, stops_s = (f.double() * FRAME_HOP / SAMPLE_RATE for f in (begins, begins + BLOCK_FRAMES))
+        # Every note in every block that it sounds in, block after block.
+        block, note = torch.nonzero(
+            (self._onset < stops_s[:, None]) & (self._ends > starts_s[:, None]), as_tuple=True
+        )
+        if len(note) == 0:
+            return np.zeros((count, BLOCK_SAMPLES + OVERLAP_SAMPLES), dtype=np.float32)
+        frames, bins = count * BLOCK_FRAMES, FFT_SIZE // 2 + 1
+        spectrum = torch.zeros(2, frames * bins, device=self._device)
+        noise_power = torch.zeros(frames, NOISE_BANDS, device=self._device)
+        angles = np.concatenate(
+            [
+                draw_angles(np.random.default_rng((*self._seed, 1, number)), BLOCK_FRAMES, bins)
+                for number in range(first, first + count)
+            ]
+        )
         with torch.inference_mode():
-            self._draw(active, first_frame, spectrum, noise_power)
-            frames = torch.complex(spectrum[0], spectrum[1]).view(BLOCK_FRAMES, bins)
-            harmonic = overlap_add(torch.fft.irfft(frames, FFT_SIZE), FRAME_HOP)
-            random = np.random.default_rng((*self._seed, 1, number))
-            noise_frames = torch.fft.irfft(noise_spectrum(noise_power, noise_band_matrix(), random), FFT_SIZE)
-            noise = overlap_add(noise_frames * torch.hann_window(FFT_SIZE), FRAME_HOP)
+            self._draw(note, begins[block], first * BLOCK_FRAMES, spectrum, noise_power)
+            partials = torch.fft.irfft(torch.complex(spectrum[0], spectrum[1]).view(frames, bins), FFT_SIZE)
+            noise = torch.fft.irfft(noise_spectrum(noise_power, self._bands, angles), FFT_SIZE)
+            noise = noise * torch.hann_window(FFT_SIZE, device=self._device)
+            harmonic, rough = (
+                overlap_add(x.view(count, BLOCK_FRAMES, FFT_SIZE), FRAME_HOP) for x in (partials, noise)
+            )
             # Blackman-Harris frames add up to 4 a0; Hann frames of independent noise to a power of 4 * 0.375.
-            mixed: NDArray[np.float32] = (harmonic / (4 * WINDOW_TERMS[0]) + noise / math.sqrt(1.5)).numpy()
-        return mixed
+            mixed = harmonic / (4 * WINDOW_TERMS[0]) + rough / math.sqrt(1.5)
+        return np.asarray(mixed.cpu().numpy())
 
     def power(self, steps: int, step_s: float) -> NDArray[np.float64]:
         """K-weighted power of the partials in each of some steps from the start of the score, (steps,)."""
         fine_s = step_s / 2
         first = torch.ceil(self._onset / fine_s).long()
         counts = (torch.ceil(self._ends / fine_s).long().clamp(max=2 * steps) - first).clamp(min=0)
-        index = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        place = first[index] + torch.arange(len(index)) - (torch.cumsum(counts, 0) - counts)[index]
+        index = torch.repeat_interleave(counts)
+        row = torch.arange(len(index), device=self._device)
+        place = first[index] + row - (torch.cumsum(counts, 0) - counts)[index]
         since_onset = (place * fine_s - self._onset[index]).float()
         with torch.inference_mode():
             levels = held_levels_db(self._network, self._codes, index, since_onset, self._sustains)
             released = (since_onset - self._held[index].float()).clamp(min=0)[:, None]
             levels = (levels - released * self._codes.release_db_per_s[index])[:, :HARMONICS].double()
-        hertz = (self._f0[:, None] * self._stretch).numpy()
+        hertz = self._hertz.cpu().numpy()
         weights = k_power(np.minimum(hertz, 0.49 * SAMPLE_RATE), SAMPLE_RATE) * (hertz < 0.45 * SAMPLE_RATE)
-        of_row = (0.5 * 10 ** (levels / 10) * torch.from_numpy(weights)[index]).sum(1)
-        total = np.bincount(place.numpy(), of_row.numpy(), minlength=2 * steps)[: 2 * steps]
+        if self._movement is not None:
+            levels = levels + self._movement.mean_db
+        of_row = (0.5 * 10 ** (levels / 10) * torch.from_numpy(weights).to(self._device)[index]).sum(1)
+        total = np.bincount(place.cpu().numpy(), of_row.cpu().numpy(), minlength=2 * steps)[: 2 * steps]
         return np.asarray(total.reshape(steps, 2).mean(1))
 
     def _draw(
-        self, active: torch.Tensor, first_frame: int, spectrum: torch.Tensor, noise_power: torch.Tensor
+        self,
+        note: torch.Tensor,
+        begin: torch.Tensor,
+        first_frame: int,
+        spectrum: torch.Tensor,
+        noise_power: torch.Tensor,
     ) -> None:
-        """Add the partials and noise of the active notes to the spectra of a block."""
+        """Add partials and noise of notes, each in the block that begins at frame `begin`, (N,) both, to
+        spectra of the frames from `first_frame` on.
+        """
         frame_s = FRAME_HOP / SAMPLE_RATE
-        first = torch.ceil(self._onset[active] / frame_s).long().clamp(min=first_frame)
-        last = torch.ceil(self._ends[active] / frame_s).long().clamp(max=first_frame + BLOCK_FRAMES)
+        first = torch.maximum(torch.ceil(self._onset[note] / frame_s).long(), begin)
+        last = torch.minimum(torch.ceil(self._ends[note] / frame_s).long(), begin + BLOCK_FRAMES)
         counts = (last - first).clamp(min=0)
-        local = torch.repeat_interleave(torch.arange(len(active)), counts)
-        index = active[local]  # note of each row
+        local = torch.repeat_interleave(counts)
+        index = note[local]  # note of each row
         starts = torch.cumsum(counts, 0) - counts
-        frame = first[local] + torch.arange(len(index)) - starts[local]
+        frame = first[local] + torch.arange(len(index), device=self._device) - starts[local]
         since_onset = (frame * frame_s - self._onset[index]).float()
         since_end = since_onset - self._held[index].float()
-        levels = torch.empty(len(index), HARMONICS + NOISE_BANDS)
+        levels = torch.empty(len(index), HARMONICS + NOISE_BANDS, device=self._device)
         between = _between(frame, since_onset, starts[counts > 0])
-        asked = torch.ones(len(index), dtype=torch.bool)
+        asked = torch.ones(len(index), dtype=torch.bool, device=self._device)
         asked[between] = False
         levels[asked] = held_levels_db(
             self._network, self._codes, index[asked], since_onset[asked], self._sustains
@@ -154,22 +190,27 @@ class PartSynthesiser:
         levels = levels + release_fade_db(since_end, self._instrument.tail_s)[:, None]
         row = frame - first_frame
         noise_power.index_add_(0, row, 10 ** (levels[:, HARMONICS:] / 10))
-        pitch_ratio, seconds = swing_pitch(
-            since_onset.double(), self._wobble[index], self._instrument.vibrato_cents
+        bend, seconds = swing_pitch(
+            since_onset.double(),
+            self._wobble[index],
+            self._instrument.largest_bend,
+            self._instrument.vibrato_hz,
         )
-        turns = self._f0[index] * seconds
-        hertz = self._f0[:, None] * self._stretch
-        drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (hertz < 0.45 * SAMPLE_RATE)[index]
+        drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (self._hertz < 0.45 * SAMPLE_RATE)[index]
         at, k = drawn.nonzero(as_tuple=True)
-        note = index[at]
-        amplitude = 0.5 * 10 ** (levels[at, k] / 20)
+        own = index[at]
+        level = levels[at, k]
+        turns = (self._f0[index] * seconds)[at] * self._stretch[own, k] + self._phase[own, k]
+        if self._movement is not None:
+            moved_db, moved_turns = self._movement.at(own, k, since_onset[at], bend.float()[at])
+            level, turns = level + moved_db, turns + moved_turns
         add_partials(
             spectrum,
             self._table,
             row[at],
-            hertz[note, k] * pitch_ratio[at],
-            turns[at] * self._stretch[note, k] + self._phase[note, k],
-            amplitude,
+            self._hertz[own, k] * (1 + bend)[at],
+            turns,
+            0.5 * 10 ** (level / 20),
         )
 
 
@@ -211,21 +252,24 @@ def partial_series(
     """
     f0 = 440.0 * 2 ** ((pitch.double() - 69) / 12)
     f0 = f0 * 2 ** (codes.detune_cents.double().clamp(-15, 15) / 1200)
-    numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64)
+    numbers = torch.arange(1, HARMONICS + 1, dtype=torch.float64, device=pitch.device)
     stiffness = codes.stiffness.double().clamp(0, 6e-3)[:, None] * ~sustains[:, None]
     return f0, numbers * torch.sqrt(1 + stiffness * numbers**2)
 
 
 def swing_pitch(
-    since_onset_s: torch.Tensor, wobble: torch.Tensor, vibrato_cents: float | torch.Tensor
+    since_onset_s: torch.Tensor,
+    wobble: torch.Tensor,
+    largest_bend: float | torch.Tensor,
+    vibrato_hz: float | torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vibrato: what the pitch is multiplied by at times since the onset, and the seconds that a steady pitch
-    would have taken to come to the same phase; wobble: where its swing begins, in turns.
+    """Vibrato: by what share of itself the pitch is bent at times since the onset, and the seconds that a
+    steady pitch would have taken to come to the same phase; wobble: where its swing begins, in turns.
     """
-    rise = ((since_onset_s - VIBRATO_DELAY_S) / 0.3).clamp(0, 1)
-    swing = vibrato_cents / 1200 * math.log(2) * rise
-    turn = 2 * math.pi * (VIBRATO_HZ * since_onset_s + wobble)
-    return 1 + swing * torch.sin(turn), since_onset_s - swing * torch.cos(turn) / (2 * math.pi * VIBRATO_HZ)
+    rise = (since_onset_s / VIBRATO_RISE_S).clamp(0, 1)
+    swing = largest_bend * rise
+    turn = 2 * math.pi * (vibrato_hz * since_onset_s + wobble)
+    return swing * torch.sin(turn), since_onset_s - swing * torch.cos(turn) / (2 * math.pi * vibrato_hz)
 
 
 def release_fade_db(since_end_s: torch.Tensor, tail_s: float | torch.Tensor) -> torch.Tensor:
@@ -246,34 +290,20 @@ def held_levels_db(
     levels = network.levels_db(codes.code[index], since_onset_s.clamp(max=LEARNED_HOLD_S))
     beyond = (since_onset_s - LEARNED_HOLD_S).clamp(min=0)
     if bool(((beyond > 0) & ~sustains[index]).any()):
-        every = torch.arange(len(codes.code))
-        late = network.levels_db(codes.code, torch.full((len(every),), LEARNED_HOLD_S))
-        earlier = network.levels_db(codes.code, torch.full((len(every),), LEARNED_HOLD_S - _SLOPE_S))
+        end = torch.full((len(codes.code),), LEARNED_HOLD_S, device=since_onset_s.device)
+        late = network.levels_db(codes.code, end)
+        earlier = network.levels_db(codes.code, end - _SLOPE_S)
         slope = ((late - earlier) / _SLOPE_S).clamp(max=-2.0) * ~sustains[:, None]
         levels = levels + slope[index] * beyond[:, None]
     return levels
 
 
-def noise_spectrum(power: torch.Tensor, bands: torch.Tensor, random: np.random.Generator) -> torch.Tensor:
-    """Random-phase spectra with the given power per band, (frames, bins) complex64; bands (bands, bins)."""
-    fft_size = 2 * (bands.shape[1] - 1)
-    magnitude = torch.sqrt(fft_size * (power @ bands)).numpy()
-    drawn = random.integers(0, _PHASES, magnitude.shape, dtype=np.uint16)
-    return torch.from_numpy(magnitude * np.take(_phase_table(), drawn))
-
-
-@cache
-def _phase_table() -> NDArray[np.complex64]:
-    """Unit vectors of _PHASES angles: looking one up costs a tenth of its sine and cosine."""
-    table: NDArray[np.complex64] = np.exp(2j * np.pi * np.arange(_PHASES) / _PHASES).astype(np.complex64)
-    return table
-
-
 def overlap_add(frames: torch.Tensor, hop: int) -> torch.Tensor:
-    """Frames (count, size) added up hop apart, (count + size / hop - 1) * hop samples."""
-    steps = frames.shape[1] // hop
-    parts = frames.view(len(frames), steps, hop)
-    total = torch.zeros(len(frames) + steps - 1, hop)
+    """Frames (..., count, size) added up hop apart, (..., (count + size / hop - 1) * hop) samples."""
+    *batch, count, size = frames.shape
+    steps = size // hop
+    parts = frames.view(*batch, count, steps, hop)
+    total = torch.zeros(*batch, count + steps - 1, hop, device=frames.device)
     for step in range(steps):
-        total[step : step + len(frames)] += parts[:, step]
-    return total.flatten()
+        total[..., step : step + count, :] += parts[..., step, :]
+    return total.flatten(-2)

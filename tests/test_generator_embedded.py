@@ -13,10 +13,22 @@ import pytest
 import torch
 
 from benchmarks.generator_examples import format_page, write_example
-from generator import Cancelled, Engine, Request, RequestError, Result, open_engine, transcribe_midi
+from generator import (
+    Cancelled,
+    Engine,
+    EngineError,
+    Request,
+    RequestError,
+    Result,
+    open_engine,
+    transcribe_midi,
+)
+from generator.embedded import EmbeddedEngine, one_thread, open_embedded
 from generator.loudness import loudness_lufs, true_peak
 from generator.notation import parse_tune, split_tunes
+from generator.rendering import render_blocks
 from generator.score import TICKS_PER_UNIT
+from generator.setup import EngineSetup
 from generator.tune import interior_bars_exact, pitch_of
 from generator.weights import FILES
 
@@ -244,3 +256,23 @@ def test_description_states_limits_and_determinism(engine: Engine) -> None:
     assert described.deterministic
     assert described.min_seconds < described.max_seconds
     assert "music21" in described.training_corpus
+
+
+def test_a_piece_made_in_batches_is_the_piece_made_block_by_block(engine: Engine) -> None:
+    assert isinstance(engine, EmbeddedEngine)
+    score = engine.generate(Request("fast polka, fiddle and guitar with drums", 5.0, 2)).score
+    assert score is not None
+    with one_thread():
+        pieces = [
+            np.concatenate(
+                list(render_blocks(engine._timbre, engine._drums, score, seed=2, at_once=at_once)), axis=1
+            )
+            for at_once in (1, 4)
+        ]
+    assert pieces[1] == pytest.approx(pieces[0], abs=1e-5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_a_clear_error() -> None:
+    with pytest.raises(EngineError, match="expected a device cuda to play on"):
+        open_embedded(EngineSetup("embedded", "embedded", device="cuda"))

@@ -117,3 +117,13 @@ def test_a_block_is_the_same_whichever_were_rendered_before() -> None:
     assert np.array_equal(part.block(2), later)
     assert np.array_equal(part.block(0), first)
     assert not part.block(9).any()
+
+
+@pytest.mark.parametrize("name", ["violin", "piano"])
+def test_blocks_of_a_batch_are_those_made_singly(name: str) -> None:
+    notes = [TimedNote(60 + i, 0.3 * i, 0.5, 80) for i in range(8)]
+    part = PartSynthesiser(network(), notes, BY_NAME[name], EMBEDDING_ROW[name], seed=(1,))
+    singly = np.stack([part.block(number) for number in range(1, 5)])
+    # Sums over a larger batch may round otherwise.
+    assert part.blocks(1, 4) == pytest.approx(singly, abs=1e-6)
+    assert np.abs(singly[0]).max() > 0.01

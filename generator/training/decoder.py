@@ -1,16 +1,18 @@
 """The synthesiser for training: stretches of many notes at once, differentiable in the levels of the network.
 
-It draws what `synthesis.py` draws, frame by frame; two things differ. Noise takes its phases from torch, and
+It draws what `synthesis.py` draws, frame by frame; two things differ. All chance comes from torch, and
 levels are asked for in every frame, where the synthesiser takes the mean of two neighbours after an attack.
 """
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from ..instruments import INSTRUMENTS
 from ..lobes import WINDOW_TERMS, add_partials, lobe_table
+from ..movement import KINDS, Movement
 from ..synthesis import AUDIBLE_DB, held_levels_db, partial_series, release_fade_db, swing_pitch
 from ..timbre import (
     FFT_SIZE,
@@ -58,7 +60,9 @@ def decode_stretches(
     """Sound of stretches of notes, (N, decoded_samples(frames)); codes: of the same notes."""
     count, bins = len(notes.row), FFT_SIZE // 2 + 1
     sustains = torch.tensor([item.sustains for item in INSTRUMENTS])[notes.row]
-    vibrato = torch.tensor([item.vibrato_cents for item in INSTRUMENTS], dtype=torch.float64)[notes.row]
+    vibrato = torch.tensor(
+        [(item.largest_bend, item.vibrato_hz) for item in INSTRUMENTS], dtype=torch.float64
+    )[notes.row]
     tail_s = torch.tensor([item.tail_s for item in INSTRUMENTS])[notes.row]
     index = torch.repeat_interleave(torch.arange(count), frames)
     frame = (notes.first_frame[:, None] + torch.arange(frames)).flatten()
@@ -71,22 +75,24 @@ def decode_stretches(
     # 1. Partials, at phases of chance.
     f0, stretch = partial_series(codes, notes.pitch, sustains)
     f0, stretch = f0.detach(), stretch.detach()
-    pitch_ratio, seconds = swing_pitch(
-        since_onset, torch.rand(count, generator=random, dtype=torch.float64)[index], vibrato[index]
-    )
+    wobble = torch.rand(count, generator=random, dtype=torch.float64)[index]
+    bend, seconds = swing_pitch(since_onset, wobble, *vibrato[index].unbind(1))
     phase = torch.rand(count, HARMONICS, generator=random, dtype=torch.float64)
     hertz = f0[:, None] * stretch
     drawn = (levels[:, :HARMONICS].detach() > AUDIBLE_DB) & (hertz < 0.45 * SAMPLE_RATE)[index]
     at, k = (drawn & sounds[:, None]).nonzero(as_tuple=True)
     note = index[at]
+    moved_db, moved_turns = move_partials(
+        notes.row, hertz, note, k, since_onset[at].float(), bend[at].float(), random
+    )
     spectrum = torch.zeros(2, count * frames * bins)
     add_partials(
         spectrum,
         lobe_table(),
         at,
-        hertz[note, k] * pitch_ratio[at],
-        (f0[index] * seconds)[at] * stretch[note, k] + phase[note, k],
-        0.5 * 10 ** (levels[at, k] / 20),
+        hertz[note, k] * (1 + bend)[at],
+        (f0[index] * seconds)[at] * stretch[note, k] + phase[note, k] + moved_turns,
+        0.5 * 10 ** ((levels[at, k] + moved_db) / 20),
     )
     partials = torch.complex(spectrum[0], spectrum[1]).view(count, frames, bins)
     # 2. Noise.
@@ -104,3 +110,29 @@ def decode_stretches(
     )  # (N, frames - _OVERLAPS + 1, FRAME_HOP)
     assert isinstance(total, torch.Tensor)
     return total.flatten(1)
+
+
+def move_partials(
+    row: torch.Tensor,
+    hertz: torch.Tensor,
+    note: torch.Tensor,
+    partial: torch.Tensor,
+    since_onset_s: torch.Tensor,
+    bend: torch.Tensor,
+    random: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Level in dB and phase in turns that movement adds; row (N,) and hertz (N, HARMONICS) of the notes, the
+    rest as for `Movement.at`.
+    """
+    level_db = torch.zeros(len(note))
+    turns = torch.zeros(len(note), dtype=torch.float64)
+    for number in sorted(set(row.tolist())):
+        begin = np.random.default_rng(int(torch.randint(2**31, (1,), generator=random)))
+        instrument = INSTRUMENTS[number]
+        kind = KINDS.get(instrument.name)
+        if kind is None:
+            continue
+        own = (row[note] == number).nonzero().flatten()
+        movement = Movement(kind, hertz, instrument.largest_bend, begin)
+        level_db[own], turns[own] = movement.at(note[own], partial[own], since_onset_s[own], bend[own])
+    return level_db, turns
