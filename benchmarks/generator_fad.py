@@ -17,13 +17,16 @@ timgm6mb-soundfont (GPL-2; only listened to), and the wheel of musicnn, which is
 
 import argparse
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import mido
 import numpy as np
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.generator import SOUNDFONT
@@ -175,31 +178,47 @@ def play_all(
     }
 
 
+def embed_tune(
+    number: int, names: tuple[str, ...], weights: bytes, wheel: Path, fonts: dict[str, Path], seed: int
+) -> dict[str, list[NDArray[np.float64]]]:
+    """Embeddings of one tune by player, for each instrument in turn."""
+    torch.set_num_threads(1)
+    network, musicnn = load_timbre(weights), Musicnn(read_wheel(wheel))
+    lines, others = (
+        [
+            (BY_NAME[name], timed_notes(score, score.parts[0]))
+            for name, score in compose_lines(names, first + number, prompt=PROMPTS[number]).items()
+        ]
+        for first in (seed, OTHER_SEED + seed)
+    )
+    played = play_all(lines, network, fonts, seed=seed + number)
+    played[FLOOR] = [level(audio, audio) for audio in play_by_font(others, SOUNDFONT)]
+    return {
+        player: [musicnn.embed(audio, sample_rate=SAMPLE_RATE) for audio in audios]
+        for player, audios in played.items()
+    }
+
+
 def measure(
     names: tuple[str, ...],
-    prompts: tuple[str, ...],
-    network: TimbreNetwork,
-    musicnn: Musicnn,
+    tunes: int,
+    weights: bytes,
+    wheel: Path,
     fonts: dict[str, Path],
     *,
     seed: int,
+    jobs: int,
 ) -> dict[str, Any]:
     """Embed every clip of every player; distances to the reference over all, and of ours by instrument."""
     embeddings: dict[str, dict[str, list[NDArray[np.float64]]]] = {}
-    for number, prompt in show_progress(list(enumerate(prompts)), total=len(prompts), what="tunes"):
-        lines, others = (
-            [
-                (BY_NAME[name], timed_notes(score, score.parts[0]))
-                for name, score in compose_lines(names, first + number, prompt=prompt).items()
-            ]
-            for first in (seed, OTHER_SEED + seed)
-        )
-        played = play_all(lines, network, fonts, seed=seed + number)
-        played[FLOOR] = [level(audio, audio) for audio in play_by_font(others, SOUNDFONT)]
-        for player, audios in played.items():
-            for name, audio in zip(names, audios, strict=True):
-                found = musicnn.embed(audio, sample_rate=SAMPLE_RATE)
-                embeddings.setdefault(player, {}).setdefault(name, []).append(found)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        work = [
+            pool.submit(embed_tune, number, names, weights, wheel, fonts, seed) for number in range(tunes)
+        ]
+        for tune in show_progress(work, total=tunes, what="tunes"):
+            for player, found in tune.result().items():
+                for name, part in zip(names, found, strict=True):
+                    embeddings.setdefault(player, {}).setdefault(name, []).append(part)
     whole = {
         player: np.concatenate([part for parts in by_name.values() for part in parts])
         for player, by_name in embeddings.items()
@@ -238,6 +257,7 @@ def main() -> None:
     parser.add_argument("--musicnn", type=Path, default=CACHE / "musicnn", help="folder of its wheel")
     parser.add_argument("--timbre", type=Path, help="weights other than the published ones")
     parser.add_argument("--seed", type=int, default=1, help="of the tunes")
+    parser.add_argument("--jobs", type=int, default=2, help="tunes at once, each in a process")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of results")
     for font, path in OTHER_FONTS.items():
         parser.add_argument(f"--{font.lower().replace('_', '-')}", type=Path, default=path, dest=font)
@@ -252,10 +272,10 @@ def main() -> None:
             raise BenchmarkError(f"expected the soundfont {path}, got none")
     folder = weights_folder()
     published = None if options.timbre else read_weights(folder, TIMBRE, read_digests(folder)[TIMBRE])
-    network = load_timbre(published or options.timbre.read_bytes())
+    weights = published or options.timbre.read_bytes()
     names = SHORT if options.short else tuple(item.name for item in INSTRUMENTS)
-    prompts = PROMPTS[: options.tunes or (SHORT_PROMPTS if options.short else len(PROMPTS))]
-    found = measure(names, prompts, network, Musicnn(read_wheel(wheels[0])), fonts, seed=options.seed)
+    tunes = options.tunes or (SHORT_PROMPTS if options.short else len(PROMPTS))
+    found = measure(names, tunes, weights, wheels[0], fonts, seed=options.seed, jobs=options.jobs)
     show_table(
         f"Frechet distance to {REFERENCE} on musicnn embeddings, {found['windows']} windows of 3 s",
         ("player", "distance"),

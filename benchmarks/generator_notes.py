@@ -1,11 +1,12 @@
 """Whether a transcriber finds the notes that the synthesiser plays: `python -m benchmarks.generator_notes`.
 
-One tune is composed and arranged for each instrument alone; its dry sound, from the synthesiser and from
+Some tunes are composed and arranged for each instrument alone; their dry sound, from the synthesiser and from
 FluidSynth with the reference soundfont, goes through the network of basic-pitch 0.4.0 (Apache-2.0, a file of
 230 kB in its wheel). A note is heard where the probability of an onset at its key has a peak of at
 least ONSET and the note goes on, at FRAME or more in each of the next LASTS_FRAMES (the transcriber's own
 thresholds); it is right within 50 ms of a written note of that pitch, after the delay that suits the whole
-line best (up to DELAY_S either way) is taken off. The figure is F1, beside FluidSynth's.
+line best (up to DELAY_S either way) is taken off. The figure is F1, the mean over the tunes, beside
+FluidSynth's.
 
 basic-pitch's own requirements do not fit this project's, so the network runs in a virtual environment of its
 own, made by hand:
@@ -56,6 +57,7 @@ from generator.weights import (
 
 WORKER = Path(__file__).with_name("note_worker.py")
 PROMPT = "hornpipe in D"
+TUNES_FULL = 4
 SHORT = ("piano", "guitar", "flute", "violin")
 RATE, HOP, LOWEST_KEY = 22_050, 256, 21
 ONSET, FRAME, LASTS_FRAMES = 0.5, 0.3, 11
@@ -136,9 +138,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help=f"{', '.join(SHORT)} alone")
+    parser.add_argument("--short", action="store_true", help=f"one tune on {', '.join(SHORT)}")
+    parser.add_argument("--tunes", type=int, help=f"number of tunes, default {TUNES_FULL}")
     parser.add_argument("--notes", type=Path, default=CACHE / "notes", help="that virtual environment")
-    parser.add_argument("--seed", type=int, default=1, help="of the tune")
+    parser.add_argument("--seed", type=int, default=1, help="of the first tune; the others follow")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of results")
     options = parser.parse_args()
     require("fluidsynth")
@@ -149,25 +152,31 @@ def main() -> None:
     names = SHORT if options.short else tuple(item.name for item in INSTRUMENTS)
     folder = weights_folder()
     network = load_timbre(read_weights(folder, TIMBRE, read_digests(folder)[TIMBRE]))
+    seeds = range(options.seed, options.seed + (options.tunes or (1 if options.short else TUNES_FULL)))
+    scores = [compose_lines(names, seed) for seed in seeds]
     results: dict[str, dict[str, Any]] = {}
-    lines = compose_lines(names, options.seed)
     for name in show_progress(names, total=len(names), what="instruments"):
-        score = lines[name]
-        written = timed_notes(score, score.parts[0])
-        reference = play_by_fluidsynth(score)
-        with one_thread():
-            ours = render_part(
-                network,
-                written,
-                BY_NAME[name],
-                EMBEDDING_ROW[name],
-                length_samples=len(reference),
-                seed=(options.seed,),
-            )
+        found: dict[str, list[float]] = {"notes": [], "ours": [], "fluidsynth": []}
+        for seed, lines in zip(seeds, scores, strict=True):
+            score = lines[name]
+            written = timed_notes(score, score.parts[0])
+            reference = play_by_fluidsynth(score)
+            with one_thread():
+                ours = render_part(
+                    network,
+                    written,
+                    BY_NAME[name],
+                    EMBEDDING_ROW[name],
+                    length_samples=len(reference),
+                    seed=(seed,),
+                )
+            found["notes"].append(len(written))
+            found["ours"].append(score_f1(written, hear(ours, interpreter, model)))
+            found["fluidsynth"].append(score_f1(written, hear(reference, interpreter, model)))
         results[name] = {
-            "notes": len(written),
-            "ours": score_f1(written, hear(ours, interpreter, model)),
-            "fluidsynth": score_f1(written, hear(reference, interpreter, model)),
+            "tunes": found,
+            "ours": float(np.mean(found["ours"])),
+            "fluidsynth": float(np.mean(found["fluidsynth"])),
         }
     show_table(
         "F1 of the notes that basic-pitch hears",

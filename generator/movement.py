@@ -62,7 +62,7 @@ KINDS: dict[str, Kind] = {
     "organ": Players(4.0, 0.7),
     "accordion": Reeds(16.0, 0.85),
     "violin": Body(14.0),
-    "cello": Body(3.0),
+    "cello": Body(5.0),
     "strings": Players(13.0, 0.25),
     "flute": Body(12.0),
 }
@@ -84,10 +84,10 @@ class Movement:
     """
 
     def __init__(self, kind: Kind, hertz: torch.Tensor, swing: float, random: np.random.Generator) -> None:
-        wave, self._speed, self._follows_pitch = _wave_and_speed(kind, hertz)
+        wave, self._speed, self._follows_pitch = _wave_and_speed(kind, hertz.flatten())
         self._wave = Wave(wave.level_db.to(hertz.device), wave.turns.to(hertz.device))
-        self._begin = torch.from_numpy(random.random(tuple(hertz.shape), dtype=np.float32)).to(hertz.device)
-        self._middle_db = torch.zeros(hertz.shape, device=hertz.device)
+        self._begin = torch.from_numpy(random.random(hertz.numel(), dtype=np.float32)).to(hertz.device)
+        self._middle_db = torch.zeros(hertz.numel(), device=hertz.device)
         self.mean_db = 0.0
         if self._follows_pitch:
             angles = torch.linspace(-math.pi / 2, math.pi / 2, _SWING_STEPS, device=hertz.device)
@@ -98,17 +98,16 @@ class Movement:
             self.mean_db = float(10 * torch.log10((10 ** (self._wave.level_db / 10)).mean()))
 
     def at(
-        self, note: torch.Tensor, partial: torch.Tensor, since_onset_s: torch.Tensor, bend: torch.Tensor
+        self, which: torch.Tensor, since_onset_s: torch.Tensor, bend: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Level in dB and phase in turns to be added; (P,) each: indices of note and partial, seconds since
-        the onset, and by what share of itself the pitch is bent (float32).
+        """Level in dB and phase in turns to be added; (P,) each: which partial, all those of the first note
+        before those of the next, seconds since the onset, and by what share of itself the pitch is bent
+        (float32).
         """
         clock = bend if self._follows_pitch else since_onset_s
-        step = _steps_at(self._begin[note, partial] + self._speed[note, partial] * clock)
-        level = self._wave.level_db[step]
-        return level - self._middle_db[note, partial] if self._follows_pitch else level, self._wave.turns[
-            step
-        ]
+        step = _steps_at(self._begin[which] + self._speed[which] * clock)
+        level, turns = self._wave.level_db[step], self._wave.turns[step]
+        return (level - self._middle_db[which] if self._follows_pitch else level), turns
 
 
 def _steps_at(place: torch.Tensor) -> torch.Tensor:

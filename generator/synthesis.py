@@ -198,17 +198,19 @@ class PartSynthesiser:
         )
         drawn = (levels[:, :HARMONICS] > AUDIBLE_DB) & (self._hertz < 0.45 * SAMPLE_RATE)[index]
         at, k = drawn.nonzero(as_tuple=True)
-        own = index[at]
+        # Partials of all notes in one row: looked up in one dimension they cost half.
+        which = index[at] * HARMONICS + k
+        stretch, hertz = self._stretch.flatten()[which], self._hertz.flatten()[which]
         level = levels[at, k]
-        turns = (self._f0[index] * seconds)[at] * self._stretch[own, k] + self._phase[own, k]
+        turns = (self._f0[index] * seconds)[at] * stretch + self._phase.flatten()[which]
         if self._movement is not None:
-            moved_db, moved_turns = self._movement.at(own, k, since_onset[at], bend.float()[at])
+            moved_db, moved_turns = self._movement.at(which, since_onset[at], bend.float()[at])
             level, turns = level + moved_db, turns + moved_turns
         add_partials(
             spectrum,
             self._table,
             row[at],
-            self._hertz[own, k] * (1 + bend)[at],
+            hertz * (1 + bend)[at],
             turns,
             0.5 * 10 ** (level / 20),
         )

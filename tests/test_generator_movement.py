@@ -21,10 +21,9 @@ def move(kind: Kind, hertz: list[float], seconds: np.ndarray, bend: np.ndarray |
     movement = Movement(kind, torch.tensor([hertz], dtype=torch.float64), SWING, np.random.default_rng(1))
     times = torch.from_numpy(seconds.astype(np.float32))
     bends = torch.zeros(len(times)) if bend is None else torch.from_numpy(bend.astype(np.float32))
-    note = torch.zeros(len(times), dtype=torch.int64)
     rows = []
     for partial in range(len(hertz)):
-        level, turns = movement.at(note, torch.full_like(note, partial), times, bends)
+        level, turns = movement.at(torch.full((len(times),), partial), times, bends)
         rows.append(10 ** (level.numpy() / 20) * np.exp(2j * np.pi * turns.numpy()))
     return np.array(rows)
 

@@ -121,8 +121,8 @@ def move_partials(
     bend: torch.Tensor,
     random: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Level in dB and phase in turns that movement adds; row (N,) and hertz (N, HARMONICS) of the notes, the
-    rest as for `Movement.at`.
+    """Level in dB and phase in turns that movement adds; row (N,) and hertz (N, HARMONICS) of the notes; (P,)
+    each: indices of note and partial, the rest as for `Movement.at`.
     """
     level_db = torch.zeros(len(note))
     turns = torch.zeros(len(note), dtype=torch.float64)
@@ -134,5 +134,6 @@ def move_partials(
             continue
         own = (row[note] == number).nonzero().flatten()
         movement = Movement(kind, hertz, instrument.largest_bend, begin)
-        level_db[own], turns[own] = movement.at(note[own], partial[own], since_onset_s[own], bend[own])
+        which = note[own] * hertz.shape[1] + partial[own]
+        level_db[own], turns[own] = movement.at(which, since_onset_s[own], bend[own])
     return level_db, turns

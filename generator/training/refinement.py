@@ -11,7 +11,8 @@ the slope goes back through the inverse transform into the network. Tuning is he
 Seeded; on one thread it gives the same weights again. `--state FILE` is written every SAVE_STEPS steps and
 taken up when it is there; `--log FILE` gets a line of JSON for each evaluation. Validation notes are watched,
 not used: the weights written are those of the last step. Whether they are worth publishing, other ears must
-say as well (docs/generator.md): `benchmarks.generator_fad --timbre FILE`.
+say as well (docs/generator.md): `benchmarks.generator_fad --timbre FILE`. What no loss can teach, partials
+that move by chance, is drawn here as it is played (`movement.py`).
 """
 
 import argparse
