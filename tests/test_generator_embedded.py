@@ -258,9 +258,9 @@ def test_description_states_limits_and_determinism(engine: Engine) -> None:
     assert "music21" in described.training_corpus
 
 
-def test_a_piece_made_in_batches_is_the_piece_made_block_by_block(engine: Engine) -> None:
+def test_a_piece_made_in_batches_is_the_piece_made_block_by_block(engine: Engine, unasked: Result) -> None:
     assert isinstance(engine, EmbeddedEngine)
-    score = engine.generate(Request("fast polka, fiddle and guitar with drums", 5.0, 2)).score
+    score = unasked.score
     assert score is not None
     with one_thread():
         pieces = [
