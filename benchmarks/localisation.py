@@ -3,8 +3,9 @@
 `python -m benchmarks.localisation` registers 75 s of each track, edits a 65 s excerpt of it in every way of
 `localisation_edits`, sends that through each condition, and compares what `compare` tells with the truth,
 without hints. An edit is found when a told range of its kind of time line overlaps it by more than half of
-their union; borders are those of found edits. A false range is one that touches no edit. A second part
-compares whole untouched transcodes of tracks that nothing was tuned on with their own sketches.
+their union; borders are those of found edits. A false range is one that touches no edit. The part `hidden`
+does so with additions that nobody hears, or hardly. The part `untouched` compares transcodes of tracks that
+nothing was tuned on, and loops of every fifth, with their own sketches. `--parts` names which of them run.
 """
 
 import sys
@@ -23,10 +24,10 @@ from benchmarks.attacks_channel import add_noise
 from benchmarks.attacks_codec import transcode
 from benchmarks.attacks_timing import sox
 from benchmarks.localisation_edits import EDITS, HIDDEN_EDITS, SAMPLE_RATE, Edit, Truth
+from benchmarks.localisation_untouched import CLEAN_S, CODECS, extract, measure_untouched, show_untouched
 from benchmarks.music import Track, choose, list_tracks, load
 from benchmarks.report import describe_run, make_parser, run_main, show_progress, show_table, write_json
 from benchmarks.tools import Audio
-from watermark.identity import extract_query
 from watermark.identity.localisation import compare
 from watermark.identity.outcome import REMOVED, Change, Comparison, Sketch
 from watermark.identity.sketch import SketchQuery, build_sketch
@@ -37,9 +38,7 @@ CLIP_S = 65.0
 SPEED = 1.02
 FOUND_IOU = 0.5
 TRACKS, SHORT_TRACKS = 20, 2
-CLEAN_TRACKS, SHORT_CLEAN_TRACKS = 100, 4
-CLEAN_S = 120.0
-CODECS = (("mp3 64", transcode("mp3", kbit=64)), ("opus 32", transcode("opus", kbit=32)))
+PARTS = ("edits", "hidden", "untouched")
 # Conditions, each with the lengths of edits that go through it.
 CONDITIONS = {
     "mp3 64": (0.5, 1.0, 2.0, 5.0),
@@ -49,19 +48,16 @@ CONDITIONS = {
 SHORT_LENGTHS = (1.0,)
 
 
-def extract(audio: Audio, sample_rate: int) -> SketchQuery:
-    """Return what a clip is compared by."""
-    return extract_query(audio, sample_rate=sample_rate).sketch
-
-
 def make_versions(edited: Audio, edit: Edit, *, short: bool) -> Iterator[tuple[str, float, SketchQuery]]:
     """Yield the conditions that an edit goes through: name, speed, what is compared."""
     if edit in HIDDEN_EDITS:
         yield "none", 1.0, extract(edited, SAMPLE_RATE)
+        for name, effect in CODECS:
+            coded, rate = effect(edited, SAMPLE_RATE, Scene())
+            yield name, 1.0, extract(coded, rate)
+        return
     coded, rate = transcode("mp3", kbit=64)(edited, SAMPLE_RATE, Scene())
     yield "mp3 64", 1.0, extract(coded, rate)
-    if edit in HIDDEN_EDITS:
-        return
     if short or edit.seconds in CONDITIONS["mp3 64, speed +2 %"]:
         faster, rate = sox("speed", f"{SPEED:g}")(coded, rate, Scene())
         yield "mp3 64, speed +2 %", SPEED, extract(faster, rate)
@@ -138,31 +134,6 @@ def measure_edit(track: Track, edit: Edit, options: Any) -> list[dict[str, Any]]
     return rows
 
 
-def measure_clean(track: Track, cache: Path) -> list[dict[str, Any]]:
-    """Compare untouched transcodes of a track with its own sketch: every range told is false."""
-    audio = load(track, cache, seconds=CLEAN_S)
-    sketch: Sketch = build_sketch(extract(audio, SAMPLE_RATE))
-    rows = []
-    for name, effect in CODECS:
-        coded, rate = effect(audio, SAMPLE_RATE, Scene())
-        comparison = compare(extract(coded, rate), sketch)
-        ranges = [
-            [c.kind, c.band, round(c.query_start_s, 2), round(c.query_end_s, 2)] for c in comparison.changes
-        ]
-        seconds = audio.shape[1] / SAMPLE_RATE
-        rows.append(
-            {
-                "track": track.name,
-                "codec": name,
-                "seconds": seconds,
-                "assessable": comparison.assessable,
-                "bit_error_rate": comparison.bit_error_rate,
-                "ranges": ranges,
-            }
-        )
-    return rows
-
-
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the rows of each edit and condition together."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -220,19 +191,10 @@ def describe(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Run the benchmark."""
-    parser = make_parser(__doc__)
-    parser.add_argument("--clean-tracks", type=int, help="tracks of the part without edits")
-    parser.add_argument(
-        "--minutes", type=float, default=np.inf, help="report of each part what is done after so long"
-    )
-    options = parser.parse_args()
-    run = describe_run(options)  # before the work: the code that it names is the code that ran
+def measure_edits(options: Any, edits: tuple[Edit, ...]) -> list[dict[str, Any]]:
+    """Make edits of as many tracks as asked for and score them, as far as the minutes reach."""
     count = options.tracks or (SHORT_TRACKS if options.short else TRACKS)
     tracks = choose(list_tracks(options.cache, split=options.split), count)
-    lengths = SHORT_LENGTHS if options.short else CONDITIONS["mp3 64"]
-    edits = (*(edit for edit in EDITS if edit.seconds in lengths), *HIDDEN_EDITS)
     rows: list[dict[str, Any]] = []
     plans = [(track, edit) for track in tracks for edit in edits]
     if np.isfinite(options.minutes):
@@ -243,49 +205,47 @@ def main() -> None:
         rows += measure_edit(track, edit, options)
         if time.monotonic() > ends:
             break
-    clean_count = options.clean_tracks
-    if clean_count is None:
-        clean_count = SHORT_CLEAN_TRACKS if options.short else CLEAN_TRACKS
-    # Nothing was chosen on either of these splits.
-    unseen = [*list_tracks(options.cache, split="test"), *list_tracks(options.cache, split="dev")]
-    clean: list[dict[str, Any]] = []
-    chosen = choose(unseen, clean_count)
-    ends = time.monotonic() + 60 * options.minutes
-    for track in show_progress(chosen, total=len(chosen), what="untouched"):
-        clean += measure_clean(track, options.cache)
-        if time.monotonic() > ends:
-            break
-    summary = summarise(rows)
-    hidden = {edit.name for edit in HIDDEN_EDITS}
-    plain = [row for row in rows if row["edit"] not in hidden]
+    return rows
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--clean-tracks", type=int, help="tracks of the part without edits")
+    parser.add_argument("--clean-start-s", type=float, default=0.0, help="where in its track that begins")
+    parser.add_argument("--clean-seconds", type=float, default=CLEAN_S, help="how long it is")
+    parser.add_argument(
+        "--minutes", type=float, default=np.inf, help="report of each part what is done after so long"
+    )
+    options = parser.parse_args()
+    run = describe_run(options)  # before the work: the code that it names is the code that ran
+    lengths = SHORT_LENGTHS if options.short else CONDITIONS["mp3 64"]
+    edits = tuple(edit for edit in EDITS if edit.seconds in lengths)
+    plain = measure_edits(options, edits) if "edits" in options.parts else []
+    hidden = measure_edits(options, HIDDEN_EDITS) if "hidden" in options.parts else []
+    clean = measure_untouched(options) if "untouched" in options.parts else []
+    summary = summarise([*plain, *hidden])
     totals = []
     for condition in CONDITIONS:
         here = [row for row in plain if row["condition"] == condition]
-        long = [row for row in here if row["seconds"] >= 1.0]
         totals += [
             total("all of 0.5 s", [row for row in here if row["seconds"] < 1.0]),
-            total("all of 1 s and more", long),
+            total("all of 1 s and more", [row for row in here if row["seconds"] >= 1.0]),
         ]
     totals = [row for row in totals if row]
     columns = ("edit", "n", "found %", "noticed %", "IoU", "kind %", "median ms", "p90 ms", "false", "n/a")
-    show_table(
-        f"Localisation: {len({row['track'] for row in rows})} tracks of split {options.split}, "
-        f"seed {options.seed}",
-        columns,
-        [describe(row) for row in [*summary, *totals]],
-        note="found: IoU over 0.5; n/a: not assessable; borders in ms of error, of found edits",
-    )
-    hours = sum(row["seconds"] for row in clean) / 3600
-    false = sum(len(row["ranges"]) for row in clean)
-    unclear = sum(not row["assessable"] for row in clean)
-    print(
-        f"untouched: {len(clean)} transcodes of {len(clean) // len(CODECS)} tracks, {hours:.1f} h: "
-        f"{false} false ranges, {unclear} not assessable"
-    )
-    for row in clean:
-        for kind, band, start_s, end_s in row["ranges"]:
-            print(f"  {row['track']} {row['codec']}: {kind} {band} {start_s}-{end_s} s")
-    results = {"summary": summary, "totals": totals, "rows": rows, "untouched": clean}
+    if summary:
+        tracks = len({row["track"] for row in [*plain, *hidden]})
+        show_table(
+            f"Localisation: {tracks} tracks of split {options.split}, seed {options.seed}",
+            columns,
+            [describe(row) for row in [*summary, *totals]],
+            note="found: IoU over 0.5; n/a: not assessable; borders in ms of error, of found edits",
+        )
+    if clean:
+        show_untouched(clean)
+    results = {"summary": summary, "totals": totals, "rows": [*plain, *hidden], "untouched": clean}
     name = "localisation-short.json" if options.short else "localisation.json"
     write_json(options.output / name, "localisation", run, results)
 

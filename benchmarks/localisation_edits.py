@@ -207,11 +207,17 @@ EDITS = tuple(
     for seconds in (0.5, 1.0, 2.0, 5.0)
 )
 
-# What nobody hears: full-scale levels for what lies outside the ear's range, else relative to the music.
+# What nobody hears, or hardly: full-scale levels for what lies outside the ear's range, else relative to the
+# music.
 HIDDEN_EDITS = (
-    Edit("tone 12 Hz -35 dBFS 5 s", "overlaid", 5.0, overlay(5.0, "tone 12", -35.0, band="infrasonic")),
+    *(
+        Edit(f"tone 12 Hz {db:g} dBFS 5 s", "overlaid", 5.0, overlay(5.0, "tone 12", db, band="infrasonic"))
+        for db in (-35.0, -45.0)
+    ),
     Edit("tone 18.5 kHz -55 dBFS 5 s", "overlaid", 5.0, overlay(5.0, "tone 18500", -55.0, band="ultrasonic")),
-    Edit("speech -12 dB 5 s", "overlaid", 5.0, overlay(5.0, "speech", -12.0)),
-    Edit("speech -20 dB 5 s", "overlaid", 5.0, overlay(5.0, "speech", -20.0)),
-    Edit("speech -30 dB 5 s", "overlaid", 5.0, overlay(5.0, "speech", -30.0)),
+    *(
+        Edit(f"speech {db:g} dB {seconds:g} s", "overlaid", seconds, overlay(seconds, "speech", db))
+        for seconds in (2.0, 5.0)
+        for db in (-12.0, -20.0, -25.0, -30.0, -35.0, -40.0)
+    ),
 )

@@ -169,10 +169,12 @@ def test_what_a_codec_fills_in_far_under_a_loud_bass_is_no_addition(bass, told, 
     track = darken(8e-3 * make_music(12, 16.0))
     track += (bass * np.sin(2 * np.pi * 60 * time_s)).astype(np.float32)
     sketch = build_sketch(extract_query(track, sample_rate=SAMPLE_RATE).sketch)
-    added = np.sin(2 * np.pi * 1_500 * time_s[: 4 * SAMPLE_RATE])
-    if fill == "noise":
-        band = butter(4, (1_000, 2_500), "bandpass", fs=SAMPLE_RATE, output="sos")
-        added = sosfilt(band, np.random.default_rng(3).standard_normal(len(added)))
+    band = butter(4, (1_000, 2_500), "bandpass", fs=SAMPLE_RATE, output="sos")
+    noise = sosfilt(band, np.random.default_rng(3).standard_normal(len(time_s)))
+    # All of the copy has a little of it, which turns signs of what is empty in the track.
+    track += (1e-4 * noise).astype(np.float32)
+    added = noise if fill == "noise" else np.sin(2 * np.pi * 1_500 * time_s)
+    added = added[: 4 * SAMPLE_RATE]
     seconds_of(track, 5.0, 9.0)[:] += (1.5e-3 * added).astype(np.float32)
     ranges = [(change.query_start_s, change.query_end_s) for change in compared(track, sketch).changes]
     assert ranges == ([pytest.approx((5.0, 9.0), abs=0.3)] if told else [])
@@ -190,6 +192,35 @@ def test_very_quiet_sound_in_a_pause_is_found(other):
     change = the_change(compared(edited, sketch))
     assert change.kind == OVERLAID
     assert (change.query_start_s, change.query_end_s) == pytest.approx((7.8, 9.2), abs=0.3)
+
+
+@pytest.fixture(scope="module")
+def copy(recording):
+    """An excerpt as it is, cut between two words of the track."""
+    return seconds_of(recording, CLIP_START_S + 0.0173, 27.0)
+
+
+@pytest.mark.parametrize("under_db", [20, 26])
+def test_quiet_sound_under_a_faithful_copy_is_found_by_the_bits_it_turns(copy, track, other, under_db):
+    edited = copy.copy()
+    part = seconds_of(edited, 9.0, 13.0)
+    added = seconds_of(other, 1.0, 5.0)
+    part += added * (part.std() / added.std() * 10 ** (-under_db / 20))
+    change = the_change(compared(edited, track))
+    assert (change.kind, change.band) == (OVERLAID, "audible")
+    assert (change.query_start_s, change.query_end_s) == pytest.approx((9.0, 13.0), abs=0.5)
+
+
+@pytest.mark.parametrize("damage", ["none", "gain", "filter", "noise", "resampled"])
+def test_a_copy_that_contradicts_the_track_alike_from_end_to_end_is_unchanged(copy, track, damage):
+    damaged = {
+        "none": copy,
+        "gain": 0.3 * copy,
+        "filter": sosfilt(butter(2, 1_500, fs=SAMPLE_RATE, output="sos"), copy, axis=1).astype(np.float32),
+        "noise": add_noise(copy, 25, seed=8),
+        "resampled": resample_poly(resample_poly(copy, 3, 2, axis=1), 2, 3, axis=1).astype(np.float32),
+    }[damage]
+    assert compared(damaged, track).changes == ()
 
 
 def test_two_changes_are_told_as_two(clip, track, other):

@@ -22,17 +22,23 @@ FloatArray = np.ndarray
 def make_sine(hz: float, amplitude: float, start_s: float, end_s: float) -> FloatArray:
     """A tone between two seconds of SECONDS, float32 (1, samples)."""
     times = np.arange(round(SECONDS * RATE)) / RATE
-    tone = amplitude * np.sin(2 * np.pi * hz * times) * ((times >= start_s) & (times < end_s))
+    tone = amplitude * np.sin(2 * np.pi * hz * times) * fade(start_s, end_s)
     return tone[None].astype(np.float32)
+
+
+def fade(start_s: float, end_s: float) -> FloatArray:
+    """1 between two seconds, without the clicks that a cut would make: float64 (samples,)."""
+    times = np.arange(round(SECONDS * RATE)) / RATE
+    inside = np.clip(np.minimum(times - start_s, end_s - times) / 0.2 + 0.5, 0.0, 1.0)
+    return np.sin(np.pi / 2 * inside) ** 2
 
 
 def make_rumble(level: float, start_s: float, end_s: float, *, seed: int = 5) -> FloatArray:
     """Noise under 20 Hz of so large an rms between two seconds, as a codec leaves beside bass."""
     noise = np.random.default_rng(seed).standard_normal((1, round(SECONDS * RATE)))
-    noise = sosfilt(butter(2, (3, 18), "bandpass", fs=RATE, output="sos"), noise, axis=1)
+    noise = sosfilt(butter(4, (3, 16), "bandpass", fs=RATE, output="sos"), noise, axis=1)
     noise *= level / noise.std()
-    inside = np.arange(noise.shape[1]) / RATE
-    return np.where((inside >= start_s) & (inside < end_s), noise, 0.0).astype(np.float32)
+    return (noise * fade(start_s, end_s)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +52,9 @@ def compared(original: FloatArray, edited: FloatArray, sample_rate: int = RATE) 
     return compare(extract_query(edited, sample_rate=sample_rate).sketch, sketch)
 
 
-@pytest.mark.parametrize("hz", [4.0, 7.3, 12.0, 17.0])
+@pytest.mark.parametrize("hz", [5.0, 7.3, 12.0, 15.5])
 def test_a_tone_under_the_noise_that_a_codec_leaves_is_found(music: FloatArray, hz: float) -> None:
-    noise = make_rumble(0.025, 0, SECONDS)
+    noise = make_rumble(0.02, 0, SECONDS)
     (change,) = compared(music, music + noise + make_sine(hz, 0.028, 8, 13)).changes
     assert (change.kind, change.band) == (OVERLAID, "infrasonic")
     assert (change.query_start_s, change.query_end_s) == pytest.approx((8, 13), abs=0.3)

@@ -86,6 +86,12 @@ def join_additions(gaps: list[Gap], additions: list[Gap]) -> list[Gap]:
     return _join_neighbours(told)
 
 
+def add_apart(gaps: list[Gap], additions: list[Gap]) -> list[Gap]:
+    """Return the gaps together with additions whose borders are rough, where nothing else is told."""
+    apart = [one for one in additions if all(_overlap(gap, one) <= 0 for gap in gaps)]
+    return _join_neighbours([*gaps, *apart])
+
+
 def describe_raised(run: Raised, query: SketchQuery, warp: Placement) -> Gap:
     """Return a raised run as a gap, its borders sought in the query's own spectrogram where that holds it."""
     profile = query.profile

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .additions import describe_raised, join_additions, judge_gaps
+from .additions import add_apart, describe_raised, join_additions, judge_gaps
 from .certainty import keep_sure, longest_line_s, piece_errors, share_told
 from .channel import find_channel
+from .contradictions import find_contradictions
 from .evidence import Evidence, gather_evidence
 from .excess import measure_excess
 from .kinds import Gap, read_gaps
@@ -106,7 +107,8 @@ def compare(query: SketchQuery, track: Sketch, hints: Sequence[Placement] = ()) 
     raised = find_raised(spans, query.profile) + find_unheard(spans, query.profile)
     additions = [describe_raised(run, query, warp) for run in raised]
     additions += find_tones(query, spans, warp)
-    told, doubtful = _leave_doubtful(join_additions(told, additions), query, scale)
+    told = add_apart(join_additions(told, additions), find_contradictions(query, track, evidence, backbone))
+    told, doubtful = _leave_doubtful(told, query, scale)
     changes = tuple(_change(gap, scale) for gap in told)
     silent = _silent_ranges(evidence, backbone, query.profile.word_s)
     unassessable = _on_query([*damaged, *silent, *doubtful], query, scale)

@@ -154,15 +154,43 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
     Covers the words of the track that the placed query reaches, from word 0 on.
     """
     profile = query.profile
+    matrix = _band_matrix(profile, round(placement.pitch_semitones * profile.bands_per_octave / 12, 3))
+    first, at = _levels_around(query, placement, matrix)
+    if not len(at):
+        empty = np.zeros((0, profile.bits), np.float32)
+        return SketchFrames(first, empty, np.zeros(0, np.bool_), np.zeros(0, np.float32))
+    loudest = np.nanmax(at, axis=2).max(axis=1)
+    slopes = at[:, :, :-1] - at[:, :, 1:]
+    differences = slopes[:, 1] - slopes[:, 0]
+    if query.noise is not None:
+        differences[np.abs(differences) < CERTAIN * _spread_of_differences(query, matrix, at)] = np.nan
+    audible = loudest >= np.log(profile.audible_power)
+    return SketchFrames(first, differences, audible, loudest)
+
+
+def warp_weakest(query: SketchQuery, placement: Placement) -> FloatArray:
+    """Return the weakest level of those that make each bit, of the words that `warp_query` returns.
+
+    float32 (words, bits), natural log of power.
+    """
+    profile = query.profile
+    matrix = _band_matrix(profile, round(placement.pitch_semitones * profile.bands_per_octave / 12, 3))
+    weakest = _levels_around(query, placement, matrix)[1].min(axis=1)
+    return np.asarray(np.minimum(weakest[:, :-1], weakest[:, 1:]), np.float32)
+
+
+def _levels_around(query: SketchQuery, placement: Placement, matrix: FloatArray) -> tuple[int, FloatArray]:
+    """Return the first word of the track that the placed query reaches, and the log levels of the wide bands
+    before and after each word: float32 (words, 2, word_bands).
+    """
+    profile = query.profile
     count = query.power.shape[0]
     start = placement.track_start_s
     end = start + placement.time_scale * query.seconds
     first = max(0, int(np.ceil(start / profile.word_s - 1e-9)))
     last = max(first, int(np.ceil(end / profile.word_s - 1e-9)))
     if not count or first == last:
-        empty = np.zeros((0, profile.bits), np.float32)
-        return SketchFrames(first, empty, np.zeros(0, np.bool_), np.zeros(0, np.float32))
-    matrix = _band_matrix(profile, round(placement.pitch_semitones * profile.bands_per_octave / 12, 3))
+        return first, np.zeros((0, 2, profile.word_bands), np.float32)
     steps = (
         np.arange(first, last)[:, None] * profile.word_s + np.array([-profile.lag_s, profile.lag_s])
     ) - start
@@ -174,14 +202,7 @@ def warp_query(query: SketchQuery, placement: Placement) -> SketchFrames:
     index = np.minimum(positions.astype(np.int64), max(count - 2, 0)) - low
     fraction = (positions - low - index)[:, :, None].astype(np.float32)
     after = np.minimum(index + 1, high - low - 1)
-    at = levels[index] * (1 - fraction) + levels[after] * fraction  # (words, 2, word_bands)
-    loudest = np.nanmax(at, axis=2).max(axis=1)
-    slopes = at[:, :, :-1] - at[:, :, 1:]
-    differences = slopes[:, 1] - slopes[:, 0]
-    if query.noise is not None:
-        differences[np.abs(differences) < CERTAIN * _spread_of_differences(query, matrix, at)] = np.nan
-    audible = loudest >= np.log(profile.audible_power)
-    return SketchFrames(first, differences, audible, loudest)
+    return first, levels[index] * (1 - fraction) + levels[after] * fraction
 
 
 def _spread_of_differences(query: SketchQuery, matrix: FloatArray, levels: FloatArray) -> FloatArray:
