@@ -32,9 +32,10 @@ DENSITY_RATIO = 4.0
 FAITHFUL_SHARES = (1e-2, 0.0)
 SPREAD_SHARES = (0.1, 0.03)
 FAITHFUL_DB = 1.0
-# Over 16 kHz it must be more than this share of the column below: at every stroke of a drum Opus leaves 1/100
+# Over 20 kHz it must be more than this share of the column below: at every stroke of a drum Opus leaves 1/100
 # of what is loud under 20 kHz above it.
 SPREAD_UP_SHARE = 0.03
+SPREAD_UP_HZ = 20_000.0
 
 
 def find_unheard(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raised, ...]:
@@ -50,9 +51,9 @@ def find_unheard(spans: tuple[Span, ...], profile: SketchProfile) -> tuple[Raise
         if low_hz >= ULTRASOUND_HZ:
             width_hz = min(profile.high_edges_hz[place + 1], 24_000.0) - low_hz
             beside, share, column = slice(top, top + 2), width_hz / treble_hz, top + place
+            least = SPREAD_UP_SHARE if low_hz >= SPREAD_UP_HZ else 0.0
             passing = [
-                _added(span)[:, column] > SPREAD_UP_SHARE * np.nan_to_num(span.found[:, column - 1])
-                for span in spans
+                _added(span)[:, column] > least * np.nan_to_num(span.found[:, column - 1]) for span in spans
             ]
             raised += _find_column(spans, column, "ultrasonic", beside, share, passing)
     return tuple(raised)
