@@ -1,5 +1,7 @@
 """How sure a match is: coin tosses agree by chance, the same recording does not, more trials cost."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from watermark.identity.decision import (
     bound_false_alarm,
     measure_agreement,
     measure_background,
+    most_wrong,
 )
 from watermark.identity.outcome import Placement, Sketch
 from watermark.identity.sketch import SketchQuery, build_sketch
@@ -141,6 +144,22 @@ def test_loops_of_one_period_agree_by_chance_and_the_bound_says_so() -> None:
     # The loop itself is still found.
     agreement = measure_agreement(queries[0], sketches[0], HERE).total
     assert bound_false_alarm(agreement, 60, own) < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("scale", "semitones", "most"),
+    [
+        (1.0, 0.0, 0.4),
+        (1.015, 0.0, 0.4),
+        (1.25, 12 * math.log2(1.25), 0.4),
+        (1.0, -3.0, 0.4),
+        (1.25, 0.0, 0.37),
+        (0.75, 0.0, 0.37),
+        (1.1, -2.0, 0.37),
+    ],
+)
+def test_another_tempo_must_agree_better(scale: float, semitones: float, most: float) -> None:
+    assert most_wrong(Placement(0.0, scale, semitones)) == most
 
 
 def test_noise_has_no_redundancy() -> None:

@@ -13,6 +13,7 @@ from watermark.identity import (
     Index,
     Query,
     build_segment,
+    decision,
     extract,
     extract_query,
     identify,
@@ -113,6 +114,18 @@ def test_another_tempo_is_found_and_told(tracks: dict[int, Audio], index: Index,
     assert best.track == 65
     assert best.placement.time_scale == pytest.approx(tempo, rel=2e-3)
     assert best.placement.pitch_semitones == 0.0
+
+
+def test_a_piece_at_another_tempo_with_many_wrong_bits_is_not_claimed(
+    tracks: dict[int, Audio], index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = extract_query(cut(tracks[65], 6.0, 18.0), sample_rate=RATE)
+    monkeypatch.setattr(decision, "WORST_AT_OTHER_TEMPO", 0.01)
+    found = identify(stretch(query, 1.1), index)
+    assert found.matches == ()
+    assert found.closest is not None
+    assert found.closest.track == 65
+    assert identify(query, index).matches[0].track == 65
 
 
 def test_music_that_is_not_indexed_is_unknown(music: Callable[..., Audio], index: Index) -> None:

@@ -41,6 +41,11 @@ class Workers:
 ALONE = Workers(1, map)
 
 
+def is_large(segments: Sequence[Segment]) -> bool:
+    """Say whether workers are faster than one."""
+    return sum(segment.postings.size for segment in segments) >= PARALLEL_POSTINGS
+
+
 def find_rarest(
     segments: Sequence[Segment],
     low: KeyArray,
@@ -125,12 +130,17 @@ def _ask(
     ranges: int,
     workers: Workers,
 ) -> list[list[_Answer]]:
-    """Ask about so many ranges in segments, by their numbers; of a large index in as many parts as there are
-    workers. Returns the answers of each segment, part by part.
+    """Ask about so many ranges in segments, by their numbers; in a segment that is much of a large index, in
+    parts for the workers. Returns the answers of each segment, part by part.
     """
-    if sum(segment.postings.size for segment in segments) < PARALLEL_POSTINGS:
+    if not is_large(segments):
         workers = ALONE
-    parts = list(pairwise(np.linspace(0, ranges, workers.count + 1).astype(int).tolist()))
-    jobs = [(number, a, b) for number in numbers for a, b in parts]
-    answers = list(workers.apply(ask, jobs))
-    return [answers[k : k + len(parts)] for k in range(0, len(jobs), len(parts))]
+    total = sum(segments[number].postings.size for number in numbers)
+    parts = [max(1, round(workers.count * segments[k].postings.size / max(total, 1))) for k in numbers]
+    jobs = [
+        (number, a, b)
+        for number, count in zip(numbers, parts, strict=True)
+        for a, b in pairwise(np.linspace(0, ranges, count + 1).astype(int).tolist())
+    ]
+    answers = iter(workers.apply(ask, jobs))
+    return [[next(answers) for _ in range(count)] for count in parts]

@@ -19,11 +19,11 @@ import numpy as np
 from .alignment import refine_alignment, refine_pitch
 from .decision import (
     CLAIMED_PROBABILITY,
-    WORST_BIT_ERROR_RATE,
     Agreement,
     bound_false_alarm,
     measure_agreement,
     measure_background,
+    most_wrong,
 )
 from .extraction import Query, cut_query
 from .hashing import UNCHANGED, Hypothesis, group_peaks
@@ -272,7 +272,7 @@ def _verify(
             placement, agreement = refined, again
         background = measure_background(window.sketch, sketch, placement)
         probability = bound_false_alarm(agreement.total, trials, background)
-        if probability <= claimed and agreement.bit_error_rate <= WORST_BIT_ERROR_RATE:
+        if probability <= claimed and agreement.bit_error_rate <= most_wrong(placement):
             found.append(_Found(track, placement, agreement, probability))
     return found, closest
 

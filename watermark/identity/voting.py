@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .hashing import Groups, Hypothesis, QueryKeys, query_keys
-from .lookup import ALONE, Workers, find_rarest, read_each
+from .lookup import ALONE, Workers, find_rarest, is_large, read_each
 from .segment import GAP_FRAMES, Segment
 
 IndexArray = npt.NDArray[np.int64]
@@ -108,11 +108,20 @@ def count_votes(
     if not segments:
         return []
     together = max(1, BATCH_POSTINGS // max(limit, 1))
-    found: list[Candidate] = []
-    for first in range(0, len(hypotheses), together):
-        some = hypotheses[first : first + together]
+    batches = -(-len(hypotheses) // together)
+    apart = is_large(segments) and len(hypotheses) >= 2 * workers.count > 2
+    if apart:
+        # Each worker counts hypotheses of its own, and asks all segments about them.
+        batches = -(-batches // workers.count) * workers.count
+
+    def count(first: int) -> list[Candidate]:
+        some = hypotheses[first::batches]
         keys = query_keys(groups, segments[0].kind, some, most=most_groups)
-        found += _count_together(segments, keys, some, workers, limit=limit, best=best, most=most)
+        who = ALONE if apart else workers
+        return _count_together(segments, keys, some, who, limit=limit, best=best, most=most)
+
+    counted = (workers if apart else ALONE).apply(count, range(batches))
+    found = [candidate for some in counted for candidate in some]
     found.sort(key=lambda candidate: -candidate.score)
     return found[:most]
 
