@@ -9,9 +9,9 @@ from rich.table import Table
 from .audiocode import code_file
 from .cataloguing import add_file, add_missing
 from .cli_options import HomeOption, InputFile, JsonOption
+from .cli_tending import tend
 from .console import errors, output, print_json, show_progress
 from .errors import RefusedError
-from .indextending import tend_index
 from .installation import open_installation
 from .likeness import identify_sound
 from .listening import listen
@@ -88,12 +88,9 @@ def add_command(
             if not as_json:
                 word = "added as" if new else "was there as"
                 output.print(f"[green]✓[/green] {file.name}: {word} recording {number}")
-        with show_progress(quiet=as_json) as progress:
-            fault = tend_index(installation, progress)
-    if fault is not None:
-        errors.print(fault, markup=False)
-    if as_json:
-        print_json({"recordings": added})
+        if as_json:
+            print_json({"recordings": added})
+        tend(installation, quiet=as_json)
     if refused is not None:
         raise refused
 

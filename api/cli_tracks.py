@@ -13,6 +13,7 @@ from .catalogue import FINGERPRINT_NAME
 from .cli_bundle import read_limited
 from .cli_margin import MarginOption, RequireMarginOption, choose_policy, print_margin, print_warning
 from .cli_options import HomeOption, InputFile, JsonOption, StrengthOption
+from .cli_tending import tend
 from .console import errors, output, print_json, show_progress
 from .copyrelease import recover_copies
 from .declaration import SOURCE_TYPES, parse_declaration
@@ -20,7 +21,6 @@ from .engines import EMBEDDED, ROYALTY_CLASSES, TRAINING_CLASSES, EngineRack, Re
 from .errors import RefusedError, WriteError
 from .factors import OVERSIGHT_LEVELS, parse_factors
 from .incipit import MAX_MIDI_BYTES, read_incipit
-from .indextending import tend_index
 from .installation import Installation, make_installation, open_installation
 from .issuing import Issued, issue, stamp
 from .margin import document_margin
@@ -122,23 +122,22 @@ def generate_command(
     encoding = parse_encoding(container, bits)
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
-    with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
-        loaded = EngineRack.of(installation.settings).get(engine)
-        issued = issue(
-            installation,
-            loaded,
-            request,
-            factors=factors,
-            encoding=encoding,
-            margin=policy,
-            strength=strength,
-            resemblance=if_known,
-            progress=progress,
-        )
-        fault = tend_index(installation, progress)
-    _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
-    if fault is not None:
-        errors.print(fault, markup=False)
+    with open_for_writing(home) as installation:
+        with show_progress(quiet=as_json) as progress:
+            loaded = EngineRack.of(installation.settings).get(engine)
+            issued = issue(
+                installation,
+                loaded,
+                request,
+                factors=factors,
+                encoding=encoding,
+                margin=policy,
+                strength=strength,
+                resemblance=if_known,
+                progress=progress,
+            )
+        _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json, seed=request.seed)
+        tend(installation, quiet=as_json)
 
 
 def stamp_command(
@@ -182,22 +181,21 @@ def stamp_command(
     encoding = parse_encoding(container, bits)
     policy = choose_policy(predicted=margin, required=require_margin)
     refuse_existing(output_folder)
-    with open_for_writing(home) as installation, show_progress(quiet=as_json) as progress:
-        issued = stamp(
-            installation,
-            file,
-            declared=declared,
-            factors=factors,
-            encoding=encoding,
-            margin=policy,
-            strength=strength,
-            resemblance=if_known,
-            progress=progress,
-        )
-        fault = tend_index(installation, progress)
-    _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
-    if fault is not None:
-        errors.print(fault, markup=False)
+    with open_for_writing(home) as installation:
+        with show_progress(quiet=as_json) as progress:
+            issued = stamp(
+                installation,
+                file,
+                declared=declared,
+                factors=factors,
+                encoding=encoding,
+                margin=policy,
+                strength=strength,
+                resemblance=if_known,
+                progress=progress,
+            )
+        _print_issued(issued, _copy_out(issued, output_folder), as_json=as_json)
+        tend(installation, quiet=as_json)
 
 
 def parse_encoding(container: str, bits: int) -> Encoding:

@@ -11,7 +11,6 @@ not seen it. Losing the file costs nothing but a new beginning.
 
 import json
 import logging
-import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ledger.scrubbing import ScrubReport, scrub
 
 from .installation import Installation, now
 from .leading import Lead
+from .rounds import Rounds
 
 MAX_FINDINGS = 100
 logger = logging.getLogger(__name__)
@@ -96,30 +96,6 @@ def scrub_some(installation: Installation, *, limit_s: float | None = None) -> l
             return reports
 
 
-class Scrubber:
-    """A thread that scrubs a slice of the log every few seconds."""
-
-    def __init__(self, installation: Installation, lead: Lead, interval_s: float) -> None:
-        self._installation = installation
-        self._lead = lead
-        self._interval_s = interval_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scrubber", daemon=True)
-
-    def start(self) -> None:
-        """Begin after the first interval."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the slice under way."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
-            try:
-                if self._lead.take():
-                    scrub_some(self._installation, limit_s=0.0)
-            except Exception:
-                # Whatever it is, the thread lives on for the next slice.
-                logger.exception("scrubbing failed; trying again")
+def make_scrubber(installation: Installation, lead: Lead, interval_s: float) -> Rounds:
+    """Return what scrubs a slice of the log every few seconds."""
+    return Rounds("scrubbing", lambda _: scrub_some(installation, limit_s=0.0), lead, interval_s)

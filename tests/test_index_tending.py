@@ -9,7 +9,7 @@ from conftest import SAMPLE_RATE, Shell, Stamped, make_free_music, write_audio
 from api import indexmerging
 from api.catalogue import Catalogue
 from api.errors import WriteError
-from api.indextending import IndexTender
+from api.indextending import make_tender
 from api.installation import Installation, open_installation
 from api.leading import Lead
 from api.settings import read_settings
@@ -73,7 +73,7 @@ def test_a_service_merges_beside_its_work_and_goes_on_after_a_fault(
         assert count_segments(installation) == 5
         monkeypatch.setattr(Catalogue, "tidy", fail_once)
         lead = Lead(settings)
-        tender = IndexTender(installation, lead, interval_s=0.01)
+        tender = make_tender(installation, lead, interval_s=0.01)
         tender.start()
         try:
             deadline = time.monotonic() + WAIT_S

@@ -13,7 +13,7 @@ from test_api_http import served
 from api.installation import open_installation
 from api.leading import Lead
 from api.outcomes import BAD, ENVIRONMENT
-from api.scrubbing import Scrubber, read_progress, scrub_some
+from api.scrubbing import make_scrubber, read_progress, scrub_some
 from api.settings import read_settings
 from ledger.errors import RollbackError
 
@@ -60,7 +60,7 @@ def test_a_scrub_goes_on_where_the_last_one_stopped(
 
 def test_the_service_scrubs_by_itself(stamped: Stamped) -> None:
     with open_installation(read_settings(stamped.home, {})) as installation:
-        scrubber = Scrubber(installation, Lead(installation.settings), 0.01)
+        scrubber = make_scrubber(installation, Lead(installation.settings), 0.01)
         scrubber.start()
         deadline = time.monotonic() + 30
         while read_progress(installation.settings.scrubbing).rounds < 2 and time.monotonic() < deadline:

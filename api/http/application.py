@@ -17,7 +17,7 @@ from ..decoding import DECODER
 from ..engines import EngineRack
 from ..errors import SlowBodyError, TooLargeError
 from ..idempotency import RequestKeys
-from ..indextending import IndexTender
+from ..indextending import make_tender
 from ..installation import open_installation
 from ..jobs import Jobs, format_problem
 from ..keyring import load_token_hash
@@ -27,7 +27,8 @@ from ..manifests import ManifestIndex
 from ..oidc import TokenChecker
 from ..publishing import Publisher
 from ..quotas import load_name_key, open_quotas
-from ..scrubbing import Scrubber
+from ..rounds import Rounds
+from ..scrubbing import make_scrubber
 from ..settings import Settings
 from ..web.application import add_pages
 from ..worker import Worker, settle
@@ -110,10 +111,10 @@ def create_app(settings: Settings, *, is_stopping: Callable[[], bool] = lambda: 
             lead = Lead(settings)
             stack.callback(lead.close)
             settle(installation)
-            parts: list[Publisher | Scrubber | IndexTender | Worker] = [
+            parts: list[Publisher | Rounds | Worker] = [
                 Publisher(installation, lead),
-                Scrubber(installation, lead, settings.scrub_interval_s),
-                IndexTender(installation, lead),
+                make_scrubber(installation, lead, settings.scrub_interval_s),
+                make_tender(installation, lead),
                 *(Worker(installation, jobs.queue, engines) for _ in range(settings.job_workers)),
             ]
             for part in parts:
